@@ -1,0 +1,101 @@
+use super::{Event, Mail, MessageId, Plan, Position, Run, StepPlan, StepRecord, StoredRun, Text, Timestamp};
+
+/// What is to be done with a run that a worker holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Agenda {
+    /// Call the step of this record.
+    Call(StepRecord),
+    /// Let the state machine decide this; no call is needed.
+    Decide(Event),
+    /// Nothing before the given time, or before a message comes.
+    Rest(Option<Timestamp>),
+}
+
+/// What is to be done with `run` at `now`: mail first, then what the run can't go on with, then the step.
+#[must_use]
+pub fn agenda(run: &StoredRun, plan: &Plan, crash_cap: u32, now: Timestamp) -> Agenda {
+    if let Some(event) = control(run) {
+        return Agenda::Decide(event);
+    }
+    let (record, step) = match at(run, plan) {
+        Ok(found) => found,
+        Err(misfit) => return Agenda::Decide(Event::Leave(misfit)),
+    };
+    if run.run.state.crashes > Run::SUSPECT_AFTER && run.run.state.crashes >= crash_cap {
+        return Agenda::Decide(Event::Crashed(record.position));
+    }
+    if deadline(&record, step).is_some_and(|deadline| deadline <= now) {
+        return Agenda::Decide(Event::Expired(record.position));
+    }
+    let signalled = record.awaits.as_ref().is_some_and(|name| waiting_signal(run, name, &[]));
+    if signalled || record.due_at.is_some_and(|due| due <= now) {
+        return Agenda::Call(record);
+    }
+    Agenda::Rest(wake_at(&record, step))
+}
+
+/// The first message that is about the run and not about its step.
+fn control(run: &StoredRun) -> Option<Event> {
+    run.untaken().find_map(|message| match &message.mail {
+        Mail::Cancel { reason } => Some(Event::Cancel { reason: reason.clone(), message: Some(message.id) }),
+        Mail::Pause => Some(Event::Pause { message: Some(message.id) }),
+        Mail::Resume => Some(Event::Resume { message: Some(message.id) }),
+        Mail::Signal { .. } => None,
+    })
+}
+
+/// The record that the run is at and its step, or why the two don't fit.
+fn at<'a>(run: &StoredRun, plan: &'a Plan) -> Result<(StepRecord, &'a StepPlan), Text> {
+    let first = Position::default();
+    let record = match run.current() {
+        Some(record) => record.clone(),
+        None => first_record(run, plan)?,
+    };
+    let step = plan.step(record.position).ok_or_else(|| {
+        Text::from(format!("the pipeline has no step at {}, where the run stands", record.position))
+    })?;
+    if step.name != record.name {
+        let text =
+            format!("the run stands at step `{}`, where the pipeline has `{}`", record.name, step.name);
+        return Err(Text::from(text));
+    }
+    if !record.is_open() {
+        let text = format!(
+            "the run is {}, but its last step `{}` is {}",
+            run.run.status(),
+            record.name,
+            record.status
+        );
+        return Err(Text::from(text));
+    }
+    debug_assert!(record.position >= first);
+    Ok((record, step))
+}
+
+/// The record of the first step, which is stored together with its first outcome.
+fn first_record(run: &StoredRun, plan: &Plan) -> Result<StepRecord, Text> {
+    let first = Position::default();
+    let step = plan.step(first).ok_or_else(|| Text::from("the pipeline has no steps"))?;
+    let entered = run.run.state.started_at.unwrap_or(run.run.created_at);
+    Ok(StepRecord::new(first, step.name.clone(), entered))
+}
+
+/// When the step's deadline passes.
+pub(super) fn deadline(record: &StepRecord, step: &StepPlan) -> Option<Timestamp> {
+    step.policy.deadline.map(|longest| record.entered_at + longest)
+}
+
+/// When the record wants to be looked at next: when it is due, at the latest at its deadline.
+pub(super) fn wake_at(record: &StepRecord, step: &StepPlan) -> Option<Timestamp> {
+    match (record.due_at, deadline(record, step)) {
+        (Some(due), Some(deadline)) => Some(due.min(deadline)),
+        (due, deadline) => due.or(deadline),
+    }
+}
+
+/// Whether a signal with this name is in the inbox, those in `but` left out.
+pub(super) fn waiting_signal(run: &StoredRun, name: &Text, but: &[MessageId]) -> bool {
+    run.untaken()
+        .filter(|message| !but.contains(&message.id))
+        .any(|message| matches!(&message.mail, Mail::Signal { name: other, .. } if other == name))
+}

@@ -1,0 +1,49 @@
+use serde::{Deserialize, Serialize};
+
+use super::{MessageId, Text, Timestamp};
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Mail {
+    /// Something that a step may wait for.
+    Signal {
+        /// The name that the step waits for.
+        name: Text,
+        /// JSON.
+        payload: Text,
+    },
+    /// End the run.
+    Cancel {
+        /// Why.
+        reason: Text,
+    },
+    /// Make no further call until resumed.
+    Pause,
+    /// Go on.
+    Resume,
+}
+
+/// Something from outside for a run. It waits in the run's inbox until a decision takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its name: posted twice, it is still one message.
+    pub id: MessageId,
+    /// Its place in the inbox: the run's `inbox_seq` when it came in. A message that is not stored yet has 0.
+    pub seq: u64,
+    /// When it was posted.
+    pub at: Timestamp,
+    /// Whether a decision took it. The mark is kept until the run is pruned, so that a message that comes late a
+    /// second time is recognised.
+    pub taken: bool,
+    /// What it says.
+    pub mail: Mail,
+}
+
+impl Message {
+    /// A message that is about to be posted.
+    #[must_use]
+    pub const fn new(id: MessageId, mail: Mail, now: Timestamp) -> Self {
+        Self { id, seq: 0, at: now, taken: false, mail }
+    }
+}

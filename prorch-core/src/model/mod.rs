@@ -1,0 +1,35 @@
+//! The words of prorch and its state machine, as plain values.
+//!
+//! Nothing in here waits, reads a clock, does I/O or draws a random number: time and chance come in as arguments.
+//! That is what lets live running, recovery after a crash, an operator's cancel and every test go through the
+//! same code.
+
+mod text;
+mod id;
+mod time;
+mod status;
+mod policy;
+mod record;
+mod message;
+mod run;
+mod update;
+mod filter;
+mod outcome;
+mod plan;
+mod agenda;
+mod transition;
+
+pub use agenda::{Agenda, agenda};
+pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
+pub use id::{Epoch, Locator, MessageId, RunId, WorkerId};
+pub use message::{Mail, Message};
+pub use outcome::{Answered, Hook, Kept, Outcome};
+pub use plan::{Plan, StepPlan, definition_key};
+pub use policy::{Jitter, RetryPolicy, StepPolicy};
+pub use record::{Metadata, Position, StepProgress, StepRecord};
+pub use run::{Cause, CauseKind, Definition, Lease, NewRun, Part, Run, RunState, StoredRun};
+pub use status::Status;
+pub use text::{MAX_REASON, Text, bounded};
+pub use time::Timestamp;
+pub use transition::{Decision, Event, EventKind, Next, Refusal, call_deadline, transition};
+pub use update::{Answer, Guard, Hold, Post, RecordWrite, Update};

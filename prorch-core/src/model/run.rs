@@ -1,0 +1,321 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Epoch, Guard, Hold, Locator, Message, Metadata, Position, RunId, Status, StepRecord, Text, Timestamp,
+    Update, WorkerId,
+};
+
+/// Which list of steps a run was started with: the pipeline's name, and a fingerprint of the list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Definition {
+    /// The pipeline's name.
+    pub pipeline: Text,
+    /// A fingerprint of the names of its steps, in order (see [`definition_key`](super::definition_key)).
+    pub fingerprint: u64,
+}
+
+/// A run that is about to be stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewRun {
+    /// Its id, made by whoever starts it, so that asking again is safe.
+    pub id: RunId,
+    /// What it executes.
+    pub definition: Definition,
+    /// What the first step gets, as JSON.
+    pub input: Text,
+    /// At most one run of a pipeline has this key.
+    pub key: Option<Text>,
+    /// 0 (most urgent) to 9.
+    pub priority: u8,
+    /// What is pinned to it from the start.
+    pub metadata: Metadata,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// When it may be claimed first.
+    pub due_at: Timestamp,
+}
+
+impl NewRun {
+    /// The most urgent priority.
+    pub const MOST_URGENT: u8 = 0;
+    /// The priority of a run that says nothing.
+    pub const DEFAULT_PRIORITY: u8 = 5;
+    /// The least urgent priority.
+    pub const LEAST_URGENT: u8 = 9;
+
+    /// A run that is due at once, without a key, at the default priority.
+    #[must_use]
+    pub fn new(id: RunId, definition: Definition, input: Text, now: Timestamp) -> Self {
+        Self {
+            id,
+            definition,
+            input,
+            key: None,
+            priority: Self::DEFAULT_PRIORITY,
+            metadata: Metadata::new(),
+            created_at: now,
+            due_at: now,
+        }
+    }
+}
+
+/// Who may work on a run, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The worker that holds the run.
+    pub holder: WorkerId,
+    /// When the right ends unless it is renewed.
+    pub until: Timestamp,
+    /// For how long it was given at the last claim or renewal.
+    pub length: Duration,
+}
+
+impl Lease {
+    /// A lease of `length` that begins `now`.
+    #[must_use]
+    pub fn new(holder: WorkerId, now: Timestamp, length: Duration) -> Self {
+        Self { holder, until: now + length, length }
+    }
+
+    /// Whether it counts at `now`. A lease that ends later than twice its own length from now was stamped by a clock
+    /// that is not ours; it counts as expired, else a host with a clock ahead could keep a run for hours.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.until && self.until <= now + self.length.saturating_mul(2)
+    }
+}
+
+/// Why a run failed or was cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The step that ended it; none when it was ended from outside.
+    pub step: Option<Text>,
+    /// What kind of end it was.
+    pub kind: CauseKind,
+    /// In words, bounded.
+    pub text: Text,
+}
+
+/// The kinds of [`Cause`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum CauseKind {
+    /// The step answered with an error that is not retried, or one time too often.
+    Error,
+    /// The step's deadline passed.
+    Deadline,
+    /// The run cut off its worker again and again.
+    Crash,
+    /// The store refused what the step wanted to write.
+    Refused,
+    /// Somebody, or the step itself, cancelled it.
+    Cancelled,
+}
+
+/// The columns of a run that a decision may write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    /// Where the run stands in its life.
+    pub status: Status,
+    /// What the last step handed on, as JSON; there when the run is finished.
+    pub output: Option<Text>,
+    /// Why the run failed or was cancelled.
+    pub cause: Option<Cause>,
+    /// What is pinned to it.
+    pub metadata: Metadata,
+    /// Whether an operator stopped further calls for now.
+    pub paused: bool,
+    /// Claims in a row that ended without an answer while a call was under way.
+    pub crashes: u32,
+    /// Why the last worker that claimed it left it as it was: data that it could not read, say.
+    pub stuck: Option<Text>,
+    /// When it was claimed first.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One execution of a pipeline: a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// What it executes.
+    pub definition: Definition,
+    /// What the first step gets, as JSON.
+    pub input: Text,
+    /// At most one run of a pipeline has this key.
+    pub key: Option<Text>,
+    /// 0 (most urgent) to 9.
+    pub priority: u8,
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// What decisions write.
+    pub state: RunState,
+    /// The fencing token.
+    pub epoch: Epoch,
+    /// Who holds it; none while it is idle.
+    pub lease: Option<Lease>,
+    /// When it wants to be looked at next; none when it waits for a message without limit, or ended.
+    pub due_at: Option<Timestamp>,
+    /// How many messages came in.
+    pub inbox_seq: u64,
+}
+
+impl Run {
+    /// The row of a run as it is inserted.
+    #[must_use]
+    pub fn new(new: NewRun) -> Self {
+        Self {
+            id: new.id,
+            definition: new.definition,
+            input: new.input,
+            key: new.key,
+            priority: new.priority,
+            created_at: new.created_at,
+            state: RunState {
+                status: Status::Created,
+                output: None,
+                cause: None,
+                metadata: new.metadata,
+                paused: false,
+                crashes: 0,
+                stuck: None,
+                started_at: None,
+                ended_at: None,
+            },
+            epoch: Epoch(0),
+            lease: None,
+            due_at: Some(new.due_at),
+            inbox_seq: 0,
+        }
+    }
+
+    /// Where the run stands in its life.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.state.status
+    }
+
+    /// From when on the run may be claimed, as far as it is known; none when nothing but a message, a resume or a
+    /// retry makes it claimable.
+    #[must_use]
+    pub fn claimable_at(&self) -> Option<Timestamp> {
+        if self.state.status.is_terminal() || self.state.paused {
+            return None;
+        }
+        match &self.lease {
+            Some(lease) => Some(lease.until),
+            None => self.due_at,
+        }
+    }
+
+    /// Whether a worker may claim the run at `now`.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let stale_lease = self.lease.is_some_and(|lease| !lease.is_live(now));
+        self.claimable_at().is_some_and(|at| at <= now || stale_lease)
+    }
+
+    /// Whether the run cut off its worker so often that it is executed with no other such run beside it.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.state.crashes >= Self::SUSPECT_AFTER
+    }
+
+    /// How many cut-off calls make a run suspect.
+    pub const SUSPECT_AFTER: u32 = 2;
+
+    /// The update by which a worker takes the right to work on the run. It applies only if nobody else claimed or
+    /// changed the run since it was read.
+    ///
+    /// A run that is still held was cut off in a call: that is counted.
+    #[must_use]
+    pub fn claim(&self, lease: Lease, now: Timestamp) -> Update {
+        let cut_off = u32::from(self.lease.is_some());
+        Update {
+            state: Some(RunState {
+                status: Status::Pending,
+                crashes: self.state.crashes.saturating_add(cut_off),
+                stuck: None,
+                started_at: self.state.started_at.or(Some(now)),
+                ..self.state.clone()
+            }),
+            ..Update::new(self.id, Guard::Idle(self.epoch), Hold::Claim(lease), now)
+        }
+    }
+}
+
+/// A run with what hangs on it, or the part of that which was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredRun {
+    /// The row.
+    pub run: Run,
+    /// Where the back end keeps the row.
+    #[serde(skip)]
+    pub locator: Locator,
+    /// Records of its steps.
+    pub records: BTreeMap<Position, StepRecord>,
+    /// Its messages, in the order in which they came.
+    pub inbox: Vec<Message>,
+}
+
+impl StoredRun {
+    /// A run as it is inserted.
+    #[must_use]
+    pub fn new(new: NewRun) -> Self {
+        Self { run: Run::new(new), locator: Locator::default(), records: BTreeMap::new(), inbox: Vec::new() }
+    }
+
+    /// The record of the step that the run is at: the last one, unless the run has not come to its first step.
+    #[must_use]
+    pub fn current(&self) -> Option<&StepRecord> {
+        self.records.last_key_value().map(|(_, record)| record)
+    }
+
+    /// The messages that no decision took.
+    pub fn untaken(&self) -> impl Iterator<Item = &Message> {
+        self.inbox.iter().filter(|message| !message.taken)
+    }
+
+    /// This run with only what `part` names.
+    #[must_use]
+    pub fn part(&self, part: Part) -> Self {
+        let (records, inbox) = match part {
+            Part::Row => (BTreeMap::new(), Vec::new()),
+            Part::Work => (self.frontier(), self.untaken().cloned().collect()),
+            Part::Records { from, limit } => (
+                self.records.range(from..).take(limit).map(|(at, record)| (*at, record.clone())).collect(),
+                Vec::new(),
+            ),
+        };
+        Self { run: self.run.clone(), locator: self.locator, records, inbox }
+    }
+
+    fn frontier(&self) -> BTreeMap<Position, StepRecord> {
+        let Some(last) = self.records.keys().next_back() else { return BTreeMap::new() };
+        let from = Position::of_stage(last.stage.saturating_sub(1));
+        self.records.range(from..).map(|(at, record)| (*at, record.clone())).collect()
+    }
+}
+
+/// How much of a run is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The row alone.
+    Row,
+    /// What a decision needs: the records of the stage that the run came to last and of the stage before it, and the
+    /// messages that were not taken.
+    Work,
+    /// At most `limit` records from position `from` on, in order.
+    Records {
+        /// The first position to read.
+        from: Position,
+        /// The most records to read.
+        limit: usize,
+    },
+}

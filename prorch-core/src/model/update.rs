@@ -1,0 +1,226 @@
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Epoch, Lease, Locator, Message, MessageId, NewRun, Position, RunId, RunState, StepRecord, StoredRun,
+    Text, Timestamp, WorkerId,
+};
+
+/// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be
+/// written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// The run that it changes.
+    pub run: RunId,
+    /// Where the back end keeps it, when that is known.
+    pub locator: Locator,
+    /// What must hold for the update to apply.
+    pub guard: Guard,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The run's new columns; none when they stay as they are.
+    pub state: Option<RunState>,
+    /// Records to write.
+    pub records: Vec<RecordWrite>,
+    /// Records to remove.
+    pub removed: Vec<Position>,
+    /// Messages that the decision took.
+    pub taken: Vec<MessageId>,
+    /// Messages to put into inboxes: the run's own, or another's. One at a run that ended is dropped.
+    pub posts: Vec<Post>,
+    /// Runs to start.
+    pub starts: Vec<NewRun>,
+    /// What becomes of the claim.
+    pub hold: Hold,
+}
+
+/// What must hold for an [`Update`] to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Guard {
+    /// The worker still holds the run: epoch and holder agree, and the claim was not released.
+    Held(Epoch, WorkerId),
+    /// Nobody holds the run (or the lease ran out) and nobody claimed or changed it since it was read at this epoch.
+    /// The epoch rises.
+    Idle(Epoch),
+    /// Nothing: only messages are posted, nothing else is touched.
+    Post,
+}
+
+/// What becomes of the claim with an [`Update`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hold {
+    /// It stays as it is.
+    Keep,
+    /// It begins, or goes on for longer.
+    Claim(Lease),
+    /// It ends, and with it the epoch's power. The run is due at the given time, or at once when a message came that
+    /// the decision had not seen.
+    Release {
+        /// When the run wants to be looked at next.
+        due_at: Option<Timestamp>,
+        /// The `inbox_seq` up to which the decision knew the inbox.
+        seen: u64,
+    },
+}
+
+/// A message on its way to a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// The run that it is for.
+    pub to: RunId,
+    /// The message.
+    pub message: Message,
+}
+
+/// A record to write, and whether it is there already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RecordWrite {
+    /// The run comes to this step.
+    New(StepRecord),
+    /// The record is there and changes.
+    Changed(StepRecord),
+}
+
+impl RecordWrite {
+    /// The record, new or not.
+    #[must_use]
+    pub const fn record(&self) -> &StepRecord {
+        match self {
+            Self::New(record) | Self::Changed(record) => record,
+        }
+    }
+}
+
+/// What a repository says to an [`Update`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It was applied, whole.
+    Applied {
+        /// How many messages came in for the run so far: more than the worker has seen says that there is mail.
+        inbox_seq: u64,
+    },
+    /// The guard did not hold; nothing was written. To an update that was sent a second time this says *unknown*: the
+    /// first one may have applied.
+    Stale,
+    /// The run is not there, or it ended and the update was a message; nothing was written.
+    Closed,
+    /// The store can't take what the update wants to write; nothing was written.
+    Rejected(Text),
+}
+
+impl Update {
+    /// An update that changes nothing yet.
+    #[must_use]
+    pub const fn new(run: RunId, guard: Guard, hold: Hold, at: Timestamp) -> Self {
+        Self {
+            run,
+            locator: Locator(0),
+            guard,
+            at,
+            state: None,
+            records: Vec::new(),
+            removed: Vec::new(),
+            taken: Vec::new(),
+            posts: Vec::new(),
+            starts: Vec::new(),
+            hold,
+        }
+    }
+
+    /// An update that puts `message` into the inbox of `run`.
+    #[must_use]
+    pub fn post(run: RunId, message: Message) -> Self {
+        let at = message.at;
+        Self { posts: vec![Post { to: run, message }], ..Self::new(run, Guard::Post, Hold::Keep, at) }
+    }
+
+    /// Whether the worker gives the run back with this update, so that it has room for another.
+    #[must_use]
+    pub const fn releases(&self) -> bool {
+        matches!(self.hold, Hold::Release { .. })
+    }
+
+    /// What the update means: applies it to its run, whole or not at all. Posts to other runs and runs to start are
+    /// left to the caller (see [`Runs`](crate::repository::Runs)).
+    ///
+    /// A back end that can hold a run as a value calls this; one that speaks SQL does the same in SQL.
+    pub fn apply(&self, stored: &mut StoredRun) -> Answer {
+        if let Some(refusal) = self.refusal(stored) {
+            return refusal;
+        }
+        if let Guard::Idle(epoch) = self.guard {
+            stored.run.epoch = epoch.next();
+        }
+        self.write(stored);
+        for post in self.posts.iter().filter(|post| post.to == self.run) {
+            stored.receive(&post.message);
+        }
+        if self.guard != Guard::Post {
+            self.settle(stored);
+        }
+        Answer::Applied { inbox_seq: stored.run.inbox_seq }
+    }
+
+    fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
+        let run = &stored.run;
+        let (holds, refusal) = match self.guard {
+            Guard::Held(epoch, holder) => {
+                (run.epoch == epoch && run.lease.is_some_and(|lease| lease.holder == holder), Answer::Stale)
+            }
+            Guard::Idle(epoch) => {
+                (run.epoch == epoch && !run.lease.is_some_and(|lease| lease.is_live(self.at)), Answer::Stale)
+            }
+            Guard::Post => (!run.state.status.is_terminal(), Answer::Closed),
+        };
+        (!holds).then_some(refusal)
+    }
+
+    fn write(&self, stored: &mut StoredRun) {
+        if let Some(state) = &self.state {
+            stored.run.state = state.clone();
+        }
+        for position in &self.removed {
+            stored.records.remove(position);
+        }
+        for write in &self.records {
+            let record = write.record();
+            stored.records.insert(record.position, record.clone());
+        }
+        for message in stored.inbox.iter_mut().filter(|message| self.taken.contains(&message.id)) {
+            message.taken = true;
+        }
+    }
+
+    fn settle(&self, stored: &mut StoredRun) {
+        let run = &mut stored.run;
+        match self.hold {
+            Hold::Keep => {}
+            Hold::Claim(lease) => {
+                run.lease = Some(lease);
+                run.due_at = Some(lease.until);
+            }
+            Hold::Release { due_at, seen } => {
+                run.lease = None;
+                run.due_at = if run.inbox_seq > seen { Some(self.at) } else { due_at };
+            }
+        }
+        if run.state.status.is_terminal() {
+            run.lease = None;
+            run.due_at = None;
+        }
+    }
+}
+
+impl StoredRun {
+    /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message.
+    pub fn receive(&mut self, message: &Message) {
+        let known = self.inbox.iter().any(|other| other.id == message.id);
+        if known || self.run.state.status.is_terminal() {
+            return;
+        }
+        self.run.inbox_seq += 1;
+        self.inbox.push(Message { seq: self.run.inbox_seq, taken: false, ..message.clone() });
+        if self.run.lease.is_none() {
+            self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What a pipeline is: a name and a list of stages, as `#[pipeline]` declares it.
+
+use std::sync::Arc;
+
+use crate::flow::FlowsInto;
+use crate::model::{Definition, Plan, StepPlan, StepPolicy, Text, definition_key};
+use crate::payload::Payload;
+use crate::repository::BoxFuture;
+use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
+
+/// A list of steps under a name. Declared by `#[pipeline(steps = […])]` on a unit struct; not implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a pipeline",
+    label = "not declared as a pipeline",
+    note = "write `#[pipeline(steps = [FirstStep, SecondStep])]` above `struct {Self};`"
+)]
+pub trait Pipeline: Send + Sync + 'static {
+    /// What a run is started with.
+    type Input: Payload;
+    /// What a run ends with: the output of the last step.
+    type Output: Payload;
+    /// The name that its runs are stored under.
+    const NAME: &'static str;
+
+    /// What the engine runs.
+    #[doc(hidden)]
+    fn definition() -> &'static PipelineDefinition;
+}
+
+/// What `#[pipeline]` says about a pipeline.
+#[derive(Debug)]
+pub struct PipelineDefinition {
+    name: &'static str,
+    declared_in: &'static str,
+    stages: Vec<Stage>,
+}
+
+/// One stage of a pipeline: a step, and how it is called with what the step before it handed on.
+pub struct Stage {
+    step: &'static str,
+    options: StepOptions,
+    blocking: bool,
+    resources: &'static [fn() -> ResourceType],
+    call: fn(Invocation) -> BoxFuture<'static, Reply>,
+}
+
+impl Stage {
+    /// The step `S`, after one that hands on `Before` (or at the beginning of a pipeline that is started with it).
+    #[must_use]
+    pub fn of<S, Before>() -> Self
+    where
+        S: Step,
+        Before: Payload + FlowsInto<S::Input>,
+    {
+        Self {
+            step: S::NAME,
+            options: S::OPTIONS,
+            blocking: S::BLOCKING,
+            resources: S::RESOURCES,
+            call: |call| Box::pin(invoke::<S, Before>(call)),
+        }
+    }
+
+    pub(crate) const fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+
+    pub(crate) fn call(&self, call: Invocation) -> BoxFuture<'static, Reply> {
+        (self.call)(call)
+    }
+
+    pub(crate) fn resources(&self) -> impl Iterator<Item = ResourceType> + '_ {
+        self.resources.iter().map(|resource| resource())
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.step)
+    }
+}
+
+impl PipelineDefinition {
+    /// A pipeline with these stages, declared in the module with this path.
+    #[must_use]
+    pub fn new(name: &'static str, declared_in: &'static str, stages: Vec<Stage>) -> Self {
+        Self { name, declared_in, stages }
+    }
+
+    /// The name that its runs are stored under.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The path of the module that declares it.
+    #[must_use]
+    pub const fn declared_in(&self) -> &'static str {
+        self.declared_in
+    }
+
+    /// The names of its steps' records, in order: a step that stands in the list a second time is `name#2`.
+    #[must_use]
+    pub fn step_names(&self) -> Vec<Text> {
+        let earlier = |at: usize, step| self.stages[..at].iter().filter(|stage| stage.step == step).count();
+        let numbered = |(at, stage): (usize, &Stage)| match earlier(at, stage.step) {
+            0 => Text::from(stage.step),
+            count => Text::from(format!("{}#{}", stage.step, count + 1)),
+        };
+        self.stages.iter().enumerate().map(numbered).collect()
+    }
+
+    /// What its runs are stored under.
+    #[must_use]
+    pub fn key(&self) -> Definition {
+        let names = self.step_names();
+        definition_key(self.name, names.iter().map(Text::as_str))
+    }
+
+    pub(crate) fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The pipeline as the state machine sees it, with the orchestrator's defaults filled in.
+    pub(crate) fn plan(&self, defaults: &StepPolicy) -> Arc<Plan> {
+        let steps = self.stages.iter().zip(self.step_names());
+        let stages =
+            steps.map(|(stage, name)| StepPlan { name, policy: stage.options.policy(defaults) }).collect();
+        Arc::new(Plan { definition: self.key(), stages })
+    }
+}

@@ -1,0 +1,248 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Answer, Definition, Filter, Lease, NewRun, Order, Page, Part, Run, RunId, StoreError, StoredRun,
+    Timestamp, Update, WorkerId,
+};
+
+/// Where runs live.
+///
+/// Four methods are required, and **four are enough for a correct back end**. The provided ones are written in terms
+/// of the four; a back end overrides them to be fast, never to be right. The suite `conformance!` of `prorch-testkit`
+/// tells whether a back end keeps the contract, in one line.
+///
+/// # What a back end promises
+///
+/// * When [`save`](Self::save) and [`update`](Self::update) return `Ok`, what they applied survives whatever the back
+///   end says that it survives (a crash of the process, a power loss). When they return an error, what they would have
+///   written is there whole or not at all, and [`StoreError::is_ambiguous`] says when it may be there. Nothing else may
+///   be lost, and nothing is ever half there.
+/// * An [`Update`] applies only under its [`Guard`](super::Guard), compared in the same transaction that writes.
+/// * Text is kept to the letter (also quotes, emoji and line breaks) and sorts by its bytes; times are kept to the
+///   microsecond.
+/// * Time is an argument of every call that needs it. A back end never reads a clock.
+///
+/// # What the caller owes
+///
+/// * At most one guarded update of a run is in flight, and a batch holds at most one.
+/// * An update that got no answer is sent again as it is, until it gets one. [`Answer::Stale`] then says *unknown*.
+pub trait Repository: Send + Sync + 'static {
+    /// The part of the run that is asked for; none when there is no such run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store can't be read, or the row holds what no run can be.
+    fn get(
+        &self,
+        id: RunId,
+        part: Part,
+    ) -> impl Future<Output = Result<Option<StoredRun>, StoreError>> + Send;
+
+    /// Inserts runs, all of them or none, and says for each in turn whether it was new.
+    ///
+    /// A run whose id is there already is not inserted again, and neither is one whose key is taken by another run of
+    /// the same pipeline: the answer names the run that is there. Two of one batch count as one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was inserted, unless it is ambiguous.
+    fn save(&self, runs: Vec<NewRun>) -> impl Future<Output = Result<Vec<Saved>, StoreError>> + Send;
+
+    /// Applies each update whole or not at all, all in one transaction, and answers each by itself, in order.
+    ///
+    /// An update that the store can't take gets [`Answer::Rejected`] and harms none of the others.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was written, unless it is ambiguous.
+    fn update(&self, updates: Arc<[Update]>) -> impl Future<Output = Result<Vec<Answer>, StoreError>> + Send;
+
+    /// The runs that [`Filter::matches`], as [`Filter::page`] orders and cuts them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store can't be read. A row that can't be read is passed over.
+    fn search(&self, filter: &Filter) -> impl Future<Output = Result<Page, StoreError>> + Send;
+
+    /// Takes the right to work on up to `limit` runs that are due, each with what a decision needs
+    /// ([`Part::Work`]). Every claim is durable when this returns. Two workers never get one run.
+    ///
+    /// Of eight places seven go to the most urgent runs, and among those to the longest due; one goes to the longest
+    /// due of any priority: so no run starves.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; runs that were claimed all the same come back when their lease has run out.
+    fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send {
+        provided::claim(self, request)
+    }
+
+    /// [`update`](Self::update), then [`claim`](Self::claim) for the places that are free: one transaction, where the
+    /// back end can. An error of the claim alone is not one of the turn: the answers of the updates are not lost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] of the update.
+    fn turn(
+        &self,
+        updates: Arc<[Update]>,
+        claim: Option<ClaimRequest>,
+    ) -> impl Future<Output = Result<Turn, StoreError>> + Send {
+        provided::turn(self, updates, claim)
+    }
+
+    /// The earliest time at which [`claim`](Self::claim) with the same arguments could return something; none when
+    /// only a change to the store can make that happen. Straight after a claim that returned nothing it lies in the
+    /// future, whatever other runs are due.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store can't be read.
+    fn next_due(
+        &self,
+        request: &ClaimRequest,
+    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send {
+        provided::next_due(self, request)
+    }
+
+    /// Returns when something may have become due that was not there before: a hint. It may come late, too often, or
+    /// (in back ends that can't tell) after a fixed time.
+    fn changed(&self) -> impl Future<Output = ()> + Send {
+        provided::changed()
+    }
+}
+
+/// What [`Repository::save`] says to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It was inserted.
+    New,
+    /// This run is there already, under the same id or the same key; nothing was inserted.
+    Known(RunId),
+}
+
+/// What a worker wants to claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimRequest {
+    /// The definitions that the worker knows; no other run is given to it.
+    pub definitions: Arc<[Definition]>,
+    /// At most so many runs.
+    pub limit: usize,
+    /// Whether one run that is suspect of killing its worker may be among them: never more than one, and none
+    /// while the worker has another.
+    pub suspect: bool,
+    /// Who claims.
+    pub holder: WorkerId,
+    /// For how long.
+    pub lease: Duration,
+    /// The time.
+    pub now: Timestamp,
+    /// Only runs that were due at this time, which is `now` or earlier: the one time of a pass.
+    pub due_by: Timestamp,
+}
+
+/// The right to work on a run until its lease ends, with what a decision needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The run as it stands *after* the claim, with [`Part::Work`]. Its epoch is the claim's.
+    pub stored: StoredRun,
+}
+
+/// What a [`Repository::turn`] brings.
+#[derive(Debug)]
+pub struct Turn {
+    /// The answer to each update, in order.
+    pub answers: Vec<Answer>,
+    /// The runs that were claimed.
+    pub claims: Result<Vec<Claim>, StoreError>,
+}
+
+/// The provided methods, in terms of the required four.
+mod provided {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    pub(super) async fn claim<R: Repository + ?Sized>(
+        repository: &R,
+        request: &ClaimRequest,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let found = candidates(repository, request).await?;
+        let lease = Lease::new(request.holder, request.now, request.lease);
+        let updates: Arc<[Update]> = found.iter().map(|run| run.claim(lease, request.now)).collect();
+        let answers = repository.update(updates).await?;
+        let mut claims = Vec::with_capacity(found.len());
+        for (run, answer) in found.iter().zip(answers) {
+            if let Answer::Applied { .. } = answer {
+                let stored = repository.get(run.id, Part::Work).await?;
+                claims.extend(stored.map(|stored| Claim { stored }));
+            }
+        }
+        Ok(claims)
+    }
+
+    /// The runs to claim: the most urgent, the longest due, and at most one suspect.
+    async fn candidates<R: Repository + ?Sized>(
+        repository: &R,
+        request: &ClaimRequest,
+    ) -> Result<Vec<Run>, StoreError> {
+        let due = Filter {
+            definitions: Some(request.definitions.to_vec()),
+            due: Some(request.due_by),
+            suspect: Some(false),
+            ..Filter::all()
+        };
+        let mut found = BTreeMap::new();
+        let mut order = Vec::new();
+        let by_age = request.limit / 8;
+        let mut searches = vec![
+            Filter { order: Order::Due, limit: by_age, ..due.clone() },
+            Filter { order: Order::Urgency, limit: request.limit, ..due.clone() },
+        ];
+        if request.suspect {
+            searches.insert(0, Filter { suspect: Some(true), order: Order::Urgency, limit: 1, ..due });
+        }
+        for filter in searches.into_iter().filter(|filter| filter.limit > 0) {
+            for run in repository.search(&filter).await?.runs {
+                if order.len() < request.limit && found.insert(run.id, ()).is_none() {
+                    order.push(run);
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    pub(super) async fn turn<R: Repository + ?Sized>(
+        repository: &R,
+        updates: Arc<[Update]>,
+        claim: Option<ClaimRequest>,
+    ) -> Result<Turn, StoreError> {
+        let answers = if updates.is_empty() { Vec::new() } else { repository.update(updates).await? };
+        let claims = match claim {
+            Some(request) => repository.claim(&request).await,
+            None => Ok(Vec::new()),
+        };
+        Ok(Turn { answers, claims })
+    }
+
+    pub(super) async fn next_due<R: Repository + ?Sized>(
+        repository: &R,
+        request: &ClaimRequest,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let filter = Filter {
+            definitions: Some(request.definitions.to_vec()),
+            suspect: (!request.suspect).then_some(false),
+            order: Order::Due,
+            limit: 1,
+            ..Filter::active()
+        };
+        let page = repository.search(&filter).await?;
+        Ok(page.runs.first().and_then(Run::claimable_at))
+    }
+
+    pub(super) async fn changed() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}

@@ -1,0 +1,32 @@
+//! The seam between the engine and storage.
+//!
+//! [`Repository`] has four methods that a back end must write and four more that it may write to be faster. What the
+//! calls mean is code in here ([`Update::apply`], [`Filter::page`], [`Run::claim`]): a store that can hold a run as a
+//! value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in `prorch-testkit` tells
+//! whether it does.
+
+mod contract;
+mod erased;
+mod error;
+mod runs;
+mod memory;
+
+pub use contract::{Claim, ClaimRequest, Repository, Saved, Turn};
+pub use erased::{AnyRepository, BoxFuture};
+pub use error::{StoreError, StoreErrorKind};
+pub use memory::MemoryRepository;
+pub use runs::{Runs, check_new, check_update};
+
+pub use crate::model::{
+    Answer, Cause, CauseKind, Cursor, DEFAULT_PAGE, Definition, Epoch, Filter, Guard, Hold, Lease, Locator,
+    MAX_REASON, Mail, Message, MessageId, Metadata, NewRun, Order, Page, Part, Position, Post, RecordWrite,
+    Run, RunId, RunState, Status, StepProgress, StepRecord, StoredRun, Text, Timestamp, Update, WorkerId,
+    definition_key,
+};
+
+/// The longest key, name or signal name, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+/// The most rows that the engine writes in one batch.
+pub const MAX_BATCH_ROWS: usize = 1_000;
+/// The most bytes of payload that the engine writes in one batch, unless one update alone has more.
+pub const MAX_BATCH_BYTES: usize = 8 << 20;

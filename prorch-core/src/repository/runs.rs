@@ -1,0 +1,169 @@
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Answer, Filter, MAX_NAME_BYTES, NewRun, Page, Part, Run, RunId, Saved, StoreError, StoreErrorKind,
+    StoredRun, Text, Update,
+};
+
+/// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
+/// of, and a store on one file can be.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<StoredRun>", into = "Vec<StoredRun>")]
+pub struct Runs {
+    by_id: BTreeMap<RunId, StoredRun>,
+    by_key: HashMap<(Text, Text), RunId>,
+}
+
+impl Runs {
+    /// See [`Repository::get`](super::Repository::get).
+    #[must_use]
+    pub fn get(&self, id: RunId, part: Part) -> Option<StoredRun> {
+        self.by_id.get(&id).map(|stored| stored.part(part))
+    }
+
+    /// See [`Repository::save`](super::Repository::save).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Refused`] when one of them is not to be stored; then none is inserted.
+    pub fn save(&mut self, runs: Vec<NewRun>) -> Result<Vec<Saved>, StoreError> {
+        for new in &runs {
+            check_new(new).map_err(|why| StoreError::new(StoreErrorKind::Refused, why.as_str()))?;
+        }
+        Ok(runs.into_iter().map(|new| self.insert(new)).collect())
+    }
+
+    /// See [`Repository::update`](super::Repository::update).
+    pub fn update(&mut self, updates: &[Update]) -> Vec<Answer> {
+        updates.iter().map(|update| self.apply(update)).collect()
+    }
+
+    /// See [`Repository::search`](super::Repository::search).
+    #[must_use]
+    pub fn search(&self, filter: &Filter) -> Page {
+        filter.page(self.by_id.values().map(|stored| &stored.run))
+    }
+
+    fn insert(&mut self, new: NewRun) -> Saved {
+        if self.by_id.contains_key(&new.id) {
+            return Saved::Known(new.id);
+        }
+        if let Some(id) = new.key.as_ref().and_then(|key| self.with_key(&new.definition.pipeline, key)) {
+            return Saved::Known(id);
+        }
+        self.put(StoredRun::new(new));
+        Saved::New
+    }
+
+    fn with_key(&self, pipeline: &Text, key: &Text) -> Option<RunId> {
+        self.by_key.get(&(pipeline.clone(), key.clone())).copied()
+    }
+
+    fn put(&mut self, stored: StoredRun) {
+        let Run { id, ref definition, ref key, .. } = stored.run;
+        if let Some(key) = key {
+            self.by_key.insert((definition.pipeline.clone(), key.clone()), id);
+        }
+        self.by_id.insert(id, stored);
+    }
+
+    fn apply(&mut self, update: &Update) -> Answer {
+        if let Err(why) = check_update(update) {
+            return Answer::Rejected(why);
+        }
+        let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
+        let answer = update.apply(stored);
+        if matches!(answer, Answer::Applied { .. }) {
+            self.send(update);
+            for new in &update.starts {
+                self.insert(new.clone());
+            }
+        }
+        answer
+    }
+
+    /// Delivers what the update posts to other runs.
+    fn send(&mut self, update: &Update) {
+        for post in update.posts.iter().filter(|post| post.to != update.run) {
+            if let Some(stored) = self.by_id.get_mut(&post.to) {
+                stored.receive(&post.message);
+            }
+        }
+    }
+}
+
+impl From<Vec<StoredRun>> for Runs {
+    fn from(runs: Vec<StoredRun>) -> Self {
+        let mut map = Self::default();
+        runs.into_iter().for_each(|stored| map.put(stored));
+        map
+    }
+}
+
+impl From<Runs> for Vec<StoredRun> {
+    fn from(runs: Runs) -> Self {
+        runs.by_id.into_values().collect()
+    }
+}
+
+/// Whether every store can take what `update` wants to write, or why not.
+///
+/// # Errors
+///
+/// The reason, for [`Answer::Rejected`].
+pub fn check_update(update: &Update) -> Result<(), Text> {
+    for write in &update.records {
+        let record = write.record();
+        name(&record.name, "the step's name")?;
+        text(record.error.as_ref(), "the step's error")?;
+        text(record.state.as_ref(), "the step's state")?;
+        text(record.output.as_ref(), "the step's output")?;
+    }
+    if let Some(state) = &update.state {
+        text(state.cause.as_ref().map(|cause| &cause.text), "the reason of the end")?;
+        text(state.output.as_ref(), "the run's output")?;
+        text(state.stuck.as_ref(), "the reason why it is left")?;
+    }
+    update.starts.iter().try_for_each(check_new)
+}
+
+/// Whether every store can take this run, or why not.
+///
+/// # Errors
+///
+/// The reason, in words.
+pub fn check_new(new: &NewRun) -> Result<(), Text> {
+    name(&new.definition.pipeline, "the pipeline's name")?;
+    if let Some(key) = &new.key {
+        name(key, "the key")?;
+    }
+    text(Some(&new.input), "the input")?;
+    if new.priority > NewRun::LEAST_URGENT {
+        return Err(Text::from(format!("the priority is {}, but the least urgent is 9", new.priority)));
+    }
+    Ok(())
+}
+
+fn name(name: &Text, what: &str) -> Result<(), Text> {
+    if name.is_empty() {
+        return Err(Text::from(format!("{what} is empty")));
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(Text::from(format!(
+            "{what} has {} bytes; at most {MAX_NAME_BYTES} are stored",
+            name.len()
+        )));
+    }
+    text(Some(name), what)
+}
+
+fn text(value: Option<&Text>, what: &str) -> Result<(), Text> {
+    match value {
+        Some(value) if value.contains('\0') => {
+            Err(Text::from(format!("{what} contains a NUL character, which no store can keep")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,124 @@
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Progress, ResourceType, StepContext, StepError, StepResult};
+use crate::model::{RetryPolicy, StepPolicy};
+use crate::payload::Payload;
+
+/// One step of a pipeline. Its fields are the state that is kept between calls.
+///
+/// A step is started once, by [`on_start`](Self::on_start), and then asked again, by
+/// [`on_continue`](Self::on_continue), until it is finished. What it answers is committed before anything else happens
+/// with the run; a step whose end was committed is never called again.
+///
+/// A call that a crash cut off is made again, with the state last committed and the same
+/// [`idempotency_key`](StepContext::idempotency_key): hand the key to the outside, so that the second call finds what
+/// the first one did.
+///
+/// Both functions may be plain `async fn`s. One of them must be written.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a step yet",
+    label = "`Step` is not implemented for this",
+    note = "write `impl Step for {Self} {{ type Input = …; type Output = …; async fn on_start(&mut self, …) … }}`, and `#[step]` above the type"
+)]
+pub trait Step: StepDefinition {
+    /// What the step gets: the output of the step before it (or what that turns into by `Into`), or the run's input.
+    type Input: Send + Sync + 'static;
+    /// What the step hands on.
+    type Output: Payload;
+
+    /// Begins the step.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong: see [`StepError`].
+    fn on_start(
+        &mut self,
+        input: &Self::Input,
+        cx: &StepContext,
+    ) -> impl Future<Output = StepResult<Self::Output>> + Send {
+        let _ = (input, cx);
+        std::future::ready(Ok(Progress::Unwritten))
+    }
+
+    /// Looks how the step is going. Called first in place of `on_start` where that is not written.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong: see [`StepError`].
+    fn on_continue(
+        &mut self,
+        input: &Self::Input,
+        cx: &StepContext,
+    ) -> impl Future<Output = StepResult<Self::Output>> + Send {
+        let _ = (input, cx);
+        std::future::ready(Ok(Progress::Unwritten))
+    }
+}
+
+/// What `#[step]` says about a step.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not declared as a step",
+    label = "`#[step]` is missing above this type",
+    note = "write `#[step]` as the first attribute of `{Self}`"
+)]
+pub trait StepDefinition: Default + Payload {
+    /// The name of its records.
+    const NAME: &'static str;
+    /// What was said about retries and times.
+    const OPTIONS: StepOptions = StepOptions::NONE;
+    /// Whether its functions block their thread, and so are called on the blocking pool.
+    const BLOCKING: bool = false;
+    /// The resources that it needs.
+    const RESOURCES: &'static [fn() -> ResourceType] = &[];
+}
+
+/// What `#[step(…)]` says about retries and times; what it doesn't say is the orchestrator's default.
+#[derive(Clone, Copy, Debug)]
+pub struct StepOptions {
+    /// `retry(…)`.
+    pub retry: RetryOptions,
+    /// `timeout = "…"`: the longest that one call may take.
+    pub timeout: Option<Duration>,
+    /// `deadline = "…"`: the longest that the step may take over all calls, waits and restarts.
+    pub deadline: Option<Duration>,
+    /// `poll = "…"`: how long after `pending()` the step is asked again.
+    pub poll: Option<Duration>,
+}
+
+/// What `#[step(retry(…))]` says.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryOptions {
+    /// `max_attempts = …`.
+    pub max_attempts: Option<u32>,
+    /// `backoff = "first..longest"`.
+    pub backoff: Option<(Duration, Duration)>,
+    /// `if = …`: whether an error is worth a retry at all.
+    pub only_if: Option<fn(&StepError) -> bool>,
+}
+
+impl StepOptions {
+    /// Nothing said.
+    pub const NONE: Self = Self { retry: RetryOptions::NONE, timeout: None, deadline: None, poll: None };
+
+    /// The options with the orchestrator's defaults filled in.
+    #[must_use]
+    pub fn policy(&self, defaults: &StepPolicy) -> StepPolicy {
+        let backoff = self.retry.backoff;
+        StepPolicy {
+            retry: RetryPolicy {
+                max_attempts: self.retry.max_attempts.unwrap_or(defaults.retry.max_attempts),
+                first_delay: backoff.map_or(defaults.retry.first_delay, |(first, _)| first),
+                max_delay: backoff.map_or(defaults.retry.max_delay, |(_, longest)| longest),
+            },
+            timeout: self.timeout.unwrap_or(defaults.timeout),
+            deadline: self.deadline.or(defaults.deadline),
+            poll: self.poll.unwrap_or(defaults.poll),
+        }
+    }
+}
+
+impl RetryOptions {
+    /// Nothing said.
+    pub const NONE: Self = Self { max_attempts: None, backoff: None, only_if: None };
+}

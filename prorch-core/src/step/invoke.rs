@@ -1,0 +1,122 @@
+use super::{Progress, RetryOptions, Step, StepContext, StepError};
+use crate::flow::FlowsInto;
+use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, Text, bounded};
+use crate::payload::Payload;
+
+/// A call that is to be made.
+pub(crate) struct Invocation {
+    pub(crate) hook: Hook,
+    pub(crate) input: Text,
+    pub(crate) state: Option<Text>,
+    pub(crate) cx: StepContext,
+    pub(crate) max_payload: usize,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The step answered.
+    Answered { hook: Hook, outcome: Outcome, kept: Kept },
+    /// What is stored for the step can't be read here.
+    Unreadable(Text),
+}
+
+/// Calls a step: decodes, calls the hook, encodes. A panic anywhere in it is the caller's to catch.
+pub(crate) async fn invoke<S, Before>(call: Invocation) -> Reply
+where
+    S: Step,
+    Before: Payload + FlowsInto<S::Input>,
+{
+    let Invocation { mut hook, input, state, cx, max_payload } = call;
+    let (before, mut step) = match decode::<S, Before>(&input, state.as_ref()) {
+        Ok(decoded) => decoded,
+        Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
+    };
+    let input: S::Input = before.flow();
+    let mut answer = match hook {
+        Hook::Start => step.on_start(&input, &cx).await,
+        Hook::Continue => step.on_continue(&input, &cx).await,
+    };
+    if hook == Hook::Start && matches!(answer, Ok(Progress::Unwritten)) {
+        hook = Hook::Continue;
+        answer = step.on_continue(&input, &cx).await;
+    }
+    let outcome = outcome::<S>(answer, max_payload);
+    settle(hook, outcome, &step, &cx, max_payload)
+}
+
+fn decode<S: Step, Before: Payload>(
+    input: &str,
+    state: Option<&Text>,
+) -> Result<(Before, S), crate::payload::PayloadError> {
+    let before = Before::decode(input)?;
+    let step = state.map_or_else(|| Ok(S::default()), |state| S::decode(state))?;
+    Ok((before, step))
+}
+
+fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload: usize) -> Outcome {
+    match answer {
+        Ok(Progress::Finished(output)) => match encode(&output, "output", max_payload) {
+            Ok(json) => Outcome::Finished(json),
+            Err(refused) => refused,
+        },
+        Ok(Progress::Pending { after }) => Outcome::Pending(after),
+        Ok(Progress::AwaitSignal { name, timeout }) => {
+            Outcome::AwaitSignal { name: Text::from(name), limit: timeout }
+        }
+        Ok(Progress::Cancelled { reason }) => Outcome::Cancelled(bounded(&reason, MAX_REASON)),
+        Ok(Progress::Unwritten) => {
+            let text = format!(
+                "`{}` answered `pending`, and has no `on_continue` to be asked by: write one",
+                S::NAME
+            );
+            Outcome::Failed(CauseKind::Error, Text::from(text))
+        }
+        Err(error) => failure(&error, &S::OPTIONS.retry),
+    }
+}
+
+/// What an error means under the step's policy.
+fn failure(error: &StepError, retry: &RetryOptions) -> Outcome {
+    let text = bounded(&error.to_string(), MAX_REASON);
+    let worth_it = retry.only_if.is_none_or(|only_if| only_if(error));
+    if error.is_fatal() || !worth_it {
+        return Outcome::Failed(CauseKind::Error, text);
+    }
+    Outcome::Errored { error: text, retry_after: error.delay() }
+}
+
+/// Adds what the call leaves, if its outcome was one that counts.
+fn settle<S: Step>(hook: Hook, outcome: Outcome, step: &S, cx: &StepContext, max_payload: usize) -> Reply {
+    let mut kept = cx.take_kept();
+    let counts = !matches!(outcome, Outcome::Failed(..) | Outcome::Errored { .. });
+    if !counts {
+        return Reply::Answered { hook, outcome, kept: Kept::default() };
+    }
+    match encode(step, "state", max_payload) {
+        Ok(state) => kept.state = Some(state).filter(|state| !is_empty(state)),
+        Err(refused) => return Reply::Answered { hook, outcome: refused, kept: Kept::default() },
+    }
+    Reply::Answered { hook, outcome, kept }
+}
+
+/// Whether this is the state of a step without fields, which is not worth a column.
+fn is_empty(state: &Text) -> bool {
+    matches!(state.as_str(), "{}" | "null")
+}
+
+/// The JSON of a value, or the outcome of having none: that fails the step for good.
+fn encode<T: Payload>(value: &T, what: &str, max_payload: usize) -> Result<Text, Outcome> {
+    let json = value.encode().map_err(|error| {
+        Outcome::Failed(CauseKind::Error, bounded(&format!("the step's {what}: {error}"), MAX_REASON))
+    })?;
+    if json.len() > max_payload {
+        let text = format!(
+            "the step's {what} has {} bytes, and at most {max_payload} are stored: hand on a path or a key to it, or \
+             raise `OrchestratorConfig::max_payload`",
+            json.len()
+        );
+        return Err(Outcome::Failed(CauseKind::Refused, Text::from(text)));
+    }
+    Ok(json)
+}

@@ -1,0 +1,17 @@
+//! What a user writes: steps, what they answer, and what they are told.
+
+mod answer;
+mod context;
+mod definition;
+mod error;
+mod invoke;
+mod resources;
+
+pub use answer::{Progress, StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal};
+pub use context::StepContext;
+pub use definition::{RetryOptions, Step, StepDefinition, StepOptions};
+pub use error::StepError;
+pub use resources::{ResourceType, Resources};
+
+pub(crate) use context::{CallFacts, History};
+pub(crate) use invoke::{Invocation, Reply, invoke};
