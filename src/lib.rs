@@ -9,7 +9,8 @@ pub use prorch_core::pipeline::Pipeline;
 pub use prorch_core::registry::{StepEntry, pipelines, steps};
 pub use prorch_core::repository;
 pub use prorch_core::step::{
-    Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal,
+    Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish, pending, pending_for,
+    wait_for_signal,
 };
 #[cfg(feature = "sqlite")]
 pub use prorch_sqlite::{Durability, SqliteRepository};
@@ -19,12 +20,12 @@ pub use prorch_core::private as __private;
 
 /// What a module that declares steps and pipelines needs: `use prorch::prelude::*;`.
 pub mod prelude {
-    #[cfg(feature = "macros")]
-    pub use crate::{pipeline, step};
     #[cfg(feature = "sqlite")]
     pub use crate::SqliteRepository;
     pub use crate::{
-        Anything, Pipeline, Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish, pending,
-        pending_for, wait_for_signal,
+        Anything, Pipeline, Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish,
+        pending, pending_for, wait_for_signal,
     };
+    #[cfg(feature = "macros")]
+    pub use crate::{pipeline, step};
 }

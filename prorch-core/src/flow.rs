@@ -1,3 +1,5 @@
+//! How the output of one step becomes the input of the next.
+
 use crate::payload::Payload;
 
 /// Says that what one step outputs can go into the next: the types are the same, or there is an `Into`.

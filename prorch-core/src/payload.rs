@@ -1,3 +1,5 @@
+//! What flows from step to step: payloads, stored as JSON text.
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

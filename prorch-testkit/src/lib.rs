@@ -1,1 +1,1 @@
-//! Placeholder.
+//! For authors of prorch repositories.
