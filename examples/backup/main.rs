@@ -1,0 +1,4 @@
+//! x
+#![allow(dead_code)]
+mod archiver; mod files; mod webhook;
+fn main() {}
