@@ -32,6 +32,11 @@ pub(crate) struct Entry {
 }
 
 impl Ticket {
+    /// The open ticket for this request, if there is one.
+    pub(crate) fn find(database: &Path, request: &BackupRequest) -> anyhow::Result<Option<Self>> {
+        Self::read(path(database, request)?)
+    }
+
     /// The open ticket for this request; a new one if there is none.
     pub(crate) fn open(database: &Path, request: &BackupRequest) -> anyhow::Result<Self> {
         let desk = beside(database, ".tickets");
@@ -40,12 +45,11 @@ impl Ticket {
         // Two commands at one time get one ticket. The lock ends with the file's handle.
         let lock = File::create(&desk).with_context(|| format!("can't create `{}`", desk.display()))?;
         lock.lock().with_context(|| format!("can't lock `{}`", desk.display()))?;
-        let name = identity(request)?;
-        let path = beside(database, &format!("{INFIX}{name}"));
+        let path = path(database, request)?;
         if let Some(ticket) = Self::read(path.clone())? {
             return Ok(ticket);
         }
-        let entry = Entry { key: format!("{}-{name}", nanoseconds()), request: request.clone() };
+        let entry = Entry { key: format!("{}-{}", nanoseconds(), identity(request)?), request: request.clone() };
         write_whole(&path, &serde_json::to_vec_pretty(&entry)?)?;
         Ok(Self { path, entry })
     }
@@ -80,6 +84,11 @@ impl Ticket {
 
 /// What stands between the database's name and the ticket's.
 const INFIX: &str = ".ticket-";
+
+/// Where the ticket for this request is.
+fn path(database: &Path, request: &BackupRequest) -> anyhow::Result<PathBuf> {
+    Ok(beside(database, &format!("{INFIX}{}", identity(request)?)))
+}
 
 fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();

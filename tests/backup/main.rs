@@ -1,0 +1,18 @@
+//! The example `backup`, from the outside: what it leaves, what it says, and what a kill does to it.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../example_program/mod.rs"]
+mod example_program;
+mod bench;
+mod crash;
+mod good;
+mod bad;
+mod kill;
+mod notify;
+
+/// The parts of the example that have tests of their own.
+#[path = "../../examples/backup/archiver.rs"]
+#[allow(dead_code)]
+mod archiver;
