@@ -7,5 +7,10 @@ pub mod flow;
 pub mod step;
 pub mod pipeline;
 pub mod registry;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod engine;
+pub mod orchestrator;
 #[doc(hidden)]
 pub mod private;
