@@ -17,6 +17,7 @@ pub use prorch_core::step::{
     Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish, pending, pending_for,
     wait_for_signal,
 };
+pub use prorch_core::testing;
 #[cfg(feature = "sqlite")]
 pub use prorch_sqlite::{Durability, SqliteRepository};
 

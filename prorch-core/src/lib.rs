@@ -12,5 +12,6 @@ pub mod config;
 pub mod error;
 pub mod engine;
 pub mod orchestrator;
+pub mod testing;
 #[doc(hidden)]
 pub mod private;

@@ -157,7 +157,7 @@ impl Worker {
             update.hold = Hold::Claim(Lease::new(me, now, lease));
         }
         held.phase = Phase::Writing;
-        self.queue.push((slot, update));
+        self.enqueue(slot, update);
     }
 
     /// Queues an update that changes nothing but the claim.
@@ -169,7 +169,7 @@ impl Worker {
             ..Update::new(held.stored.run.id, held.guard(me), hold, now)
         };
         held.phase = Phase::Writing;
-        self.queue.push((slot, update));
+        self.enqueue(slot, update);
     }
 
     /// Gives a run back, due at once. A call that is under way is dropped.

@@ -66,7 +66,7 @@ impl Worker {
         if let Phase::Calling(call) = &mut held.phase {
             call.renewing = true;
         }
-        self.queue.push((slot, Update { locator, records, ..Update::new(id, guard, hold, now) }));
+        self.enqueue(slot, Update { locator, records, ..Update::new(id, guard, hold, now) });
     }
 
     /// Drops the call of a run that was cancelled, and lets the cancel take effect.

@@ -5,6 +5,8 @@ use std::time::Duration;
 pub(super) struct Look {
     /// A claim may find something.
     now: bool,
+    /// Something changed since the claim under way was sent: what it doesn't find may be there all the same.
+    changed: bool,
     /// A claim at this time (by the clock's `elapsed`) may find something.
     at: Option<Duration>,
     /// The store is being asked, or has said, when that is.
@@ -14,7 +16,7 @@ pub(super) struct Look {
 impl Look {
     /// A worker looks at once.
     pub(super) const fn new() -> Self {
-        Self { now: true, at: None, asked: false }
+        Self { now: true, changed: false, at: None, asked: false }
     }
 
     pub(super) const fn is_due(&self) -> bool {
@@ -24,11 +26,18 @@ impl Look {
     /// Something may have become due.
     pub(super) const fn soon(&mut self) {
         self.now = true;
+        self.changed = true;
     }
 
-    /// A claim brought less than it might have: nothing more is due, and when that changes is not known yet.
+    /// A claim is sent.
+    pub(super) const fn sent(&mut self) {
+        self.changed = false;
+    }
+
+    /// A claim brought less than it might have: nothing more is due, unless something changed meanwhile; when that
+    /// changes is not known yet.
     pub(super) const fn nothing(&mut self) {
-        *self = Self { now: false, at: None, asked: false };
+        *self = Self { now: self.changed, changed: false, at: None, asked: false };
     }
 
     /// Whether the store should be asked when something is due; from now on it counts as asked.

@@ -29,6 +29,10 @@ pub(super) struct Held {
 }
 
 /// What is being done with a held run.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most held runs are being called, and a box would cost each call"
+)]
 pub(super) enum Phase {
     /// An update of it is waiting or in flight.
     Writing,

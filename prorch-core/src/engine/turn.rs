@@ -12,14 +12,24 @@ pub(super) const FULL_BATCH: usize = 256;
 /// How long to wait before a turn is sent again that got no answer: this, doubled up to the longest.
 const FIRST_RESEND: Duration = Duration::from_millis(20);
 const LONGEST_RESEND: Duration = Duration::from_secs(5);
+/// How often a pass tries to claim.
+const CLAIM_TRIES: u32 = 5;
+
+/// Which held run an update is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing {
+    pub(super) slot: SlotId,
+    /// When the update was made, by the clock's `elapsed`: a lease that it renews counts from here.
+    pub(super) made: Duration,
+}
 
 /// A turn that the store has not answered.
 pub(super) struct Flight {
     pub(super) answer: BoxFuture<'static, Result<Turn, StoreError>>,
-    slots: Vec<SlotId>,
+    of: Vec<Outgoing>,
     updates: Arc<[Update]>,
     claim_limit: usize,
-    /// When it was sent, by the clock's `elapsed`: leases that it takes or renews count from here.
+    /// When it was sent, by the clock's `elapsed`: the leases that it takes count from here.
     sent: Duration,
     /// How often it was sent again.
     resent: u32,
@@ -31,7 +41,7 @@ impl Worker {
         if self.flight.is_some() {
             return;
         }
-        let (slots, updates) = self.next_batch();
+        let (of, updates) = self.next_batch();
         let released = updates.iter().filter(|update| update.releases()).count();
         let room = (self.shared.config.concurrency + released).saturating_sub(self.slots.len());
         let wants_more = self.stopping.is_none() && self.look.is_due() && room > 0;
@@ -39,13 +49,13 @@ impl Worker {
             return;
         }
         let claim = wants_more.then(|| self.claim_request(room.min(MAX_BATCH_ROWS)));
-        self.launch(slots, updates.into(), claim, 0);
+        self.launch(of, updates.into(), claim, 0);
     }
 
     /// As much of what waits as goes into one batch.
-    fn next_batch(&mut self) -> (Vec<SlotId>, Vec<Update>) {
+    fn next_batch(&mut self) -> (Vec<Outgoing>, Vec<Update>) {
         let mut bytes = 0;
-        let fits = |(_, update): &&(SlotId, Update)| {
+        let fits = |(_, update): &&(Outgoing, Update)| {
             bytes += weight(update);
             bytes <= MAX_BATCH_BYTES
         };
@@ -72,12 +82,15 @@ impl Worker {
 
     fn launch(
         &mut self,
-        slots: Vec<SlotId>,
+        of: Vec<Outgoing>,
         updates: Arc<[Update]>,
         claim: Option<ClaimRequest>,
         resent: u32,
     ) {
         let claim_limit = claim.as_ref().map_or(0, |claim| claim.limit);
+        if claim.is_some() {
+            self.look.sent();
+        }
         let (repository, batch) = (self.shared.repository.clone(), updates.clone());
         let pause = if resent == 0 { Duration::ZERO } else { resend_pause(resent) };
         let answer = Box::pin(async move {
@@ -87,7 +100,7 @@ impl Worker {
             repository.turn(batch, claim).await
         });
         let sent = self.shared.clock.elapsed();
-        self.flight = Some(Flight { answer, slots, updates, claim_limit, sent, resent });
+        self.flight = Some(Flight { answer, of, updates, claim_limit, sent, resent });
     }
 
     /// Works off what the store answered.
@@ -118,7 +131,7 @@ impl Worker {
         // Not the old request: its time is over.
         let claim = (flight.claim_limit > 0 && self.stopping.is_none())
             .then(|| self.claim_request(flight.claim_limit));
-        self.launch(flight.slots, flight.updates, claim, resent);
+        self.launch(flight.of, flight.updates, claim, resent);
     }
 
     fn on_answers(&mut self, flight: &Flight, turn: Turn) {
@@ -126,8 +139,8 @@ impl Worker {
         if self.queue.len() >= FULL_BATCH {
             self.send_turn();
         }
-        for ((slot, update), answer) in flight.slots.iter().zip(flight.updates.iter()).zip(turn.answers) {
-            self.on_answer(*slot, update, answer, flight);
+        for ((of, update), answer) in flight.of.iter().zip(flight.updates.iter()).zip(turn.answers) {
+            self.on_answer(*of, update, answer, flight.resent > 0);
         }
         claimed.into_iter().for_each(|slot| self.go_on(slot));
     }
@@ -137,17 +150,29 @@ impl Worker {
         let claims = match claims {
             Ok(claims) => claims,
             Err(error) => {
-                tracing::warn!(%error, "nothing could be claimed; trying again");
-                self.look.nothing();
-                self.look.not_before(self.shared.clock.elapsed() + Duration::from_secs(1));
+                self.on_claim_error(error);
                 return Vec::new();
             }
         };
+        self.claim_errors = 0;
         if flight.claim_limit > 0 && claims.len() < flight.claim_limit {
             self.look.nothing();
         }
         self.report.claimed += claims.len() as u64;
         claims.into_iter().filter_map(|claim| self.hold(claim, flight.sent)).collect()
+    }
+
+    /// A worker tries again; a pass does so a few times, and then says that it could not do its work.
+    fn on_claim_error(&mut self, error: StoreError) {
+        self.claim_errors += 1;
+        let gives_up = matches!(self.mode, Mode::Pass(_)) && self.claim_errors >= CLAIM_TRIES;
+        if error.is_broken() || gives_up {
+            self.failure = Some(Error::Store(error));
+            return;
+        }
+        tracing::warn!(%error, "nothing could be claimed; trying again");
+        self.look.nothing();
+        self.look.not_before(self.shared.clock.elapsed() + resend_pause(self.claim_errors));
     }
 
     fn hold(&mut self, claim: Claim, sent: Duration) -> Option<SlotId> {
@@ -161,15 +186,16 @@ impl Worker {
         Some(self.slots.insert(Held { stored, known, renewed: sent, phase: Phase::Writing, suspect }))
     }
 
-    fn on_answer(&mut self, slot: SlotId, update: &Update, answer: Answer, flight: &Flight) {
+    fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
         match answer {
-            Answer::Applied { inbox_seq } => self.on_applied(slot, update, inbox_seq, flight.sent),
-            Answer::Stale | Answer::Closed => self.on_stale(slot, flight.resent > 0),
-            Answer::Rejected(why) => self.on_rejected(slot, &why),
+            Answer::Applied { inbox_seq } => self.on_applied(of, update, inbox_seq),
+            Answer::Stale | Answer::Closed => self.on_stale(of.slot, was_sent_again),
+            Answer::Rejected(why) => self.on_rejected(of.slot, &why),
         }
     }
 
-    fn on_applied(&mut self, slot: SlotId, update: &Update, inbox_seq: u64, sent: Duration) {
+    fn on_applied(&mut self, of: Outgoing, update: &Update, inbox_seq: u64) {
+        let slot = of.slot;
         let Some(held) = self.slots.get(slot) else { return };
         update.apply(&mut held.stored);
         if update.releases() {
@@ -177,23 +203,27 @@ impl Worker {
             return;
         }
         if let Hold::Claim(_) = update.hold {
-            held.renewed = sent;
+            held.renewed = of.made;
         }
         let has_mail = inbox_seq > held.stored.run.inbox_seq;
-        match &mut held.phase {
-            Phase::Calling(call) => {
-                call.renewing = false;
-                match call.returned.take() {
-                    Some(returned) => self.on_outcome(slot, returned),
-                    None if has_mail => self.read_mail(slot),
-                    None => {}
-                }
-            }
-            Phase::Writing | Phase::Reading if has_mail => {
-                held.phase = Phase::Reading;
-                self.read_mail(slot);
-            }
-            Phase::Writing | Phase::Reading => self.go_on(slot),
+        if matches!(held.phase, Phase::Calling(_)) {
+            self.on_renewed(slot, has_mail);
+        } else if has_mail {
+            held.phase = Phase::Reading;
+            self.read_mail(slot);
+        } else {
+            self.go_on(slot);
+        }
+    }
+
+    /// A renewal was answered: what the call returned meanwhile is decided on now.
+    fn on_renewed(&mut self, slot: SlotId, has_mail: bool) {
+        let Some(call) = self.slots.get(slot).and_then(Held::call) else { return };
+        call.renewing = false;
+        match call.returned.take() {
+            Some(returned) => self.on_outcome(slot, returned),
+            None if has_mail => self.read_mail(slot),
+            None => {}
         }
     }
 
@@ -227,7 +257,11 @@ impl Worker {
         let Some(held) = self.slots.get(slot) else { return };
         let run = held.stored.run.id;
         tracing::error!(prorch.run = %run, %why, "the store refused what a step wants to write");
-        self.refuse(slot, why);
+        if matches!(held.phase, Phase::Calling(_)) {
+            self.on_renewed(slot, false);
+        } else {
+            self.refuse(slot, why);
+        }
     }
 }
 

@@ -22,6 +22,10 @@ pub(super) enum Inbound {
 }
 
 /// Why a worker woke.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one turn of the loop; a box would cost each call"
+)]
 pub(super) enum Wake {
     /// The store answered the turn.
     Turn(Result<Turn, StoreError>),

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::left::left;
 use super::look::Look;
 use super::slots::{Phase, SlotId, Slots};
-use super::turn::{FULL_BATCH, Flight};
+use super::turn::{FULL_BATCH, Flight, Outgoing};
 use super::wake::{Inbound, Timer, Wake};
 use super::{PassReport, Shared, Stop, new_id};
 use crate::error::Error;
@@ -41,13 +41,14 @@ pub(crate) struct Worker {
     pub(super) slots: Slots,
     pub(super) calling: usize,
     pub(super) serial: u64,
-    pub(super) queue: Vec<(SlotId, Update)>,
+    pub(super) queue: Vec<(Outgoing, Update)>,
     pub(super) flight: Option<Flight>,
     pub(super) inbound: mpsc::UnboundedReceiver<Inbound>,
     pub(super) sender: mpsc::UnboundedSender<Inbound>,
     pub(super) changed: Option<BoxFuture<'static, ()>>,
     pub(super) timer: Option<Timer>,
     pub(super) look: Look,
+    pub(super) claim_errors: u32,
     pub(super) next_tick: Option<Duration>,
     pub(super) stopping: Option<Stop>,
     pub(super) give_up_at: Option<Duration>,
@@ -80,6 +81,7 @@ impl Worker {
             changed: None,
             timer: None,
             look: Look::new(),
+            claim_errors: 0,
             next_tick: None,
             stopping: None,
             give_up_at: None,
@@ -93,7 +95,11 @@ impl Worker {
     pub(super) async fn run(mut self) -> Result<PassReport, Error> {
         tracing::debug!(worker = %self.me, mode = ?self.mode, "the engine starts");
         if self.mode == Mode::Worker {
-            std::future::poll_fn(|cx| std::task::Poll::Ready(self.watch_store(cx))).await;
+            std::future::poll_fn(|cx| {
+                self.watch_store(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
         }
         while !self.is_done() {
             self.gather().await;
@@ -132,7 +138,7 @@ impl Worker {
         let out_of_time = self.give_up_at.is_some_and(|at| at + LAST_WRITES <= self.shared.clock.elapsed());
         match (self.stopping, self.mode) {
             (Some(_), _) => idle || out_of_time,
-            (None, Mode::Pass(_)) => idle && !self.look.is_due(),
+            (None, Mode::Pass(_)) => idle && !self.look.is_due() && self.look.at().is_none(),
             (None, Mode::Worker) => false,
         }
     }
@@ -227,6 +233,12 @@ impl Worker {
             }
         };
         self.look.not_before(elapsed + wait);
+    }
+
+    /// Puts an update of a held run into the next turn.
+    pub(super) fn enqueue(&mut self, slot: SlotId, update: Update) {
+        let made = self.shared.clock.elapsed();
+        self.queue.push((Outgoing { slot, made }, update));
     }
 
     /// The next fraction by which a retry is spread (SplitMix64, G. Steele et al., *Fast Splittable Pseudorandom

@@ -32,7 +32,6 @@ const SHOWN_RECORDS: usize = 1_000;
 
 impl Orchestrator {
     /// Begins an orchestrator whose runs live in `repository`.
-    #[must_use]
     pub fn builder(repository: impl Repository) -> OrchestratorBuilder {
         OrchestratorBuilder::new(repository)
     }

@@ -4,55 +4,75 @@ use super::{Progress, StepError, StepResult};
 use crate::payload::Payload;
 
 /// What a step's function may return: a [`StepResult`], or a plain `Result` whose value is handed on.
+///
+/// That a `T` can be stored is not asked here: the step is asked for it, and one mistake is told once.
 #[diagnostic::on_unimplemented(
     message = "a step's function returns `StepResult<T>` or `Result<T, E>`, and this one returns `{Self}`",
-    label = "in this step",
-    note = "the `T` is stored and handed on, and the `E` is whatever `?` turns into a `StepError`"
+    label = "this can't become a `StepResult`",
+    note = "the `T` is stored and handed on, and the `E` is what `?` can turn into a `StepError`: a std error, say"
 )]
-pub trait Answer {
-    /// What is handed on.
-    type Output: Payload;
-
+pub trait Answer<T> {
     /// The answer, as a step gives it.
     ///
     /// # Errors
     ///
     /// The function's.
-    fn answer(self) -> StepResult<Self::Output>;
+    fn answer(self) -> StepResult<T>;
 }
 
 #[diagnostic::do_not_recommend]
-impl<T: Answered, E: Into<StepError>> Answer for Result<T, E> {
-    type Output = T::Output;
-
-    fn answer(self) -> StepResult<T::Output> {
-        self.map(T::progress).map_err(Into::into)
+impl<T, E: Into<StepError>> Answer<T> for Result<T, E> {
+    fn answer(self) -> StepResult<T> {
+        self.map(Progress::Finished).map_err(Into::into)
     }
 }
 
-/// What a function's `Ok` may hold: a [`Progress`], or a value that is handed on.
+#[diagnostic::do_not_recommend]
+impl<T, E: Into<StepError>> Answer<T> for Result<Progress<T>, E> {
+    fn answer(self) -> StepResult<T> {
+        self.map_err(Into::into)
+    }
+}
+
+/// See [`Answer`].
+///
+/// # Errors
+///
+/// The function's.
+pub fn answer<T, A: Answer<T>>(answer: A) -> StepResult<T> {
+    answer.answer()
+}
+
+/// What a function hands on whose return type is an alias: only the compiler knows what that stands for.
+#[diagnostic::on_unimplemented(
+    message = "a step's function returns `StepResult<T>` or `Result<T, E>`, and this one returns `{Self}`",
+    label = "this can't become a `StepResult`",
+    note = "the `T` is stored and handed on, and so has serde's `Serialize` and `Deserialize`"
+)]
 pub trait Answered {
-    /// What is handed on.
+    /// The `T`.
     type Output: Payload;
-
-    /// How far the step has come.
-    fn progress(self) -> Progress<Self::Output>;
 }
 
-impl<T: Payload> Answered for T {
-    type Output = T;
-
-    fn progress(self) -> Progress<T> {
-        Progress::Finished(self)
-    }
+#[diagnostic::do_not_recommend]
+impl<V: AnsweredValue, E> Answered for Result<V, E> {
+    type Output = V::Output;
 }
 
-impl<T: Payload> Answered for Progress<T> {
-    type Output = T;
+/// What an `Ok` holds: how far the step has come, or a value that is handed on.
+pub trait AnsweredValue {
+    /// The value that is handed on.
+    type Output: Payload;
+}
 
-    fn progress(self) -> Self {
-        self
-    }
+#[diagnostic::do_not_recommend]
+impl<T: Payload> AnsweredValue for T {
+    type Output = T;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Payload> AnsweredValue for Progress<T> {
+    type Output = T;
 }
 
 /// The input of a function that takes it by value.

@@ -60,6 +60,7 @@ fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> Toke
         Argument::Context => quote!(#cx),
         Argument::Resource(ty) => quote!(#cx.resource::<#ty>()?),
     });
+    let answer = quote_spanned!(function.sig.output.span()=> answer);
     let wait = function.sig.asyncness.map(|_| quote!(.await));
     quote! {
         impl #private::Step for #ident {
@@ -72,7 +73,7 @@ fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> Toke
                 #from: &<Self as #private::Step>::Input,
                 #cx: &#private::StepContext,
             ) -> #private::StepResult<<Self as #private::Step>::Output> {
-                #private::Answer::answer(#ident(#(#arguments),*)#wait)
+                #private::#answer(#ident(#(#arguments),*)#wait)
             }
         }
     }
@@ -96,6 +97,6 @@ fn input(private: &TokenStream, good: &GoodFunction) -> TokenStream {
 fn output(private: &TokenStream, good: &GoodFunction) -> TokenStream {
     match &good.output {
         Output::Is(ty) => quote!(#ty),
-        Output::Of(ty) => quote!(<#ty as #private::Answer>::Output),
+        Output::Of(ty) => quote!(<#ty as #private::Answered>::Output),
     }
 }
