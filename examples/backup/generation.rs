@@ -21,13 +21,13 @@ impl Step for BackupGeneration {
     type Output = Archive;
 
     async fn on_start(&mut self, request: &BackupRequest, cx: &StepContext) -> StepResult<Archive> {
-        cx.resource::<Probe>()?.called(cx, "starts an archiver")?;
+        cx.resource::<Arc<Probe>>()?.called(cx, "starts an archiver")?;
         start(request, cx).await?;
         pending()
     }
 
     async fn on_continue(&mut self, request: &BackupRequest, cx: &StepContext) -> StepResult<Archive> {
-        cx.resource::<Probe>()?.called(cx, "looks at the archiver")?;
+        cx.resource::<Arc<Probe>>()?.called(cx, "looks at the archiver")?;
         let archivers: Arc<Archivers> = Arc::clone(cx.resource()?);
         let run = cx.run_id();
         match blocking(move || Ok(archivers.look(run)?)).await? {

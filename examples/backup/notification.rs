@@ -43,7 +43,7 @@ impl Step for ProcessCompletionNotification {
     type Output = Receipt;
 
     async fn on_start(&mut self, stored: &Stored, cx: &StepContext) -> StepResult<Receipt> {
-        cx.resource::<Probe>()?.called(cx, "writes the receipt")?;
+        cx.resource::<Arc<Probe>>()?.called(cx, "writes the receipt")?;
         let request: BackupRequest = cx.run_input()?;
         let webhook = request.webhook.as_deref().map(Webhook::at).transpose().map_err(StepError::fatal)?;
         let receipt = Receipt::of(&request, stored, cx);

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -38,7 +39,7 @@ impl Step for BackupTransfer {
     type Output = Stored;
 
     async fn on_start(&mut self, archive: &Archive, cx: &StepContext) -> StepResult<Stored> {
-        cx.resource::<Probe>()?.called(cx, "begins the copy")?;
+        cx.resource::<Arc<Probe>>()?.called(cx, "begins the copy")?;
         let copy = Copy::of(archive, cx)?;
         blocking(move || Ok(copy.begin()?)).await?;
         *self = Self::Copying { copied: 0 };
@@ -48,7 +49,7 @@ impl Step for BackupTransfer {
 
     async fn on_continue(&mut self, archive: &Archive, cx: &StepContext) -> StepResult<Stored> {
         let Self::Copying { copied } = self else { return fail("the copy was never begun") };
-        cx.resource::<Probe>()?.called(cx, format_args!("goes on at byte {copied}"))?;
+        cx.resource::<Arc<Probe>>()?.called(cx, format_args!("goes on at byte {copied}"))?;
         let (copy, from) = (Copy::of(archive, cx)?, *copied);
         if from < archive.bytes {
             *copied = blocking(move || copy.chunk(from)).await?;
