@@ -7,6 +7,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::archiver::Order;
 use crate::pipeline::BackupRequest;
+use crate::webhook::Webhook;
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
@@ -90,6 +91,7 @@ impl Options {
         }
         ensure!(options.chunk > 0, "--chunk 0 would never copy anything: give at least 1");
         ensure!(options.source != options.vault, "the vault can't be the source itself");
+        options.webhook.as_deref().map(Webhook::at).transpose()?;
         Ok(options)
     }
 

@@ -6,13 +6,9 @@
 #[path = "../example_program/mod.rs"]
 mod example_program;
 mod bench;
-mod crash;
+
 mod good;
 mod bad;
+mod crash;
+mod webhooks;
 mod kill;
-mod notify;
-
-/// The parts of the example that have tests of their own.
-#[path = "../../examples/backup/archiver.rs"]
-#[allow(dead_code)]
-mod archiver;
