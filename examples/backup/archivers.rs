@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use prorch::repository::RunId;
 
 use crate::archiver::{Archive, Packed, completed, packed};
@@ -26,6 +26,8 @@ pub(crate) enum Found {
     Done(Archive),
     /// It is at work.
     Working(Option<Packed>),
+    /// It ended without an archive, for this reason.
+    Failed(String),
     /// This process has started none for the run. Another process, which is gone, may have; and that one may still be
     /// at work, or done in a moment.
     Unknown,
@@ -74,7 +76,7 @@ impl Archivers {
             Some(None) => Ok(Found::Working(packed(&directory))),
             Some(Some(status)) => {
                 started.remove(&run);
-                bail!(reason(&directory, status))
+                Ok(Found::Failed(reason(&directory, status)))
             }
         }
     }

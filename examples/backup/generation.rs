@@ -11,10 +11,17 @@ use crate::probe::Probe;
 
 /// Starts a process that packs the source, and asks every tenth of a second how it is doing.
 ///
-/// There is no state to keep: the archiver's directory is named by the run, so that whoever asks, in whatever process,
-/// finds it.
-#[step(retry(max_attempts = 3, backoff = "200ms..1s"), poll = "100ms")]
-pub(crate) struct BackupGeneration;
+/// Where the archiver works need not be kept: its directory is named by the run, so that whoever asks, in whatever
+/// process, finds it.
+#[step(resources(Arc<Probe>, Arc<Archivers>), retry(max_attempts = 3, backoff = "200ms..1s"), poll = "100ms")]
+pub(crate) struct BackupGeneration {
+    /// How many archivers failed. The retry policy can't count them: it counts errors in a row, and between the errors
+    /// of two archivers there are calls that went well.
+    failed: u32,
+}
+
+/// So many archivers may fail until the step does.
+const TRIES: u32 = 3;
 
 impl Step for BackupGeneration {
     type Input = BackupRequest;
@@ -34,6 +41,13 @@ impl Step for BackupGeneration {
             Found::Done(archive) => return finish(archive),
             Found::Working(Some(packed)) => cx.progress(packed.done, packed.total),
             Found::Working(None) => {}
+            Found::Failed(reason) => {
+                self.failed += 1;
+                if self.failed == TRIES {
+                    return fail(reason);
+                }
+                start(request, cx).await?;
+            }
             // This process took over from one that is gone. The archiver that it starts waits for the other's, if that
             // lives, and takes its archive.
             Found::Unknown => start(request, cx).await?,

@@ -16,7 +16,7 @@ use crate::transfer::Stored;
 use crate::webhook::Webhook;
 
 /// Writes the receipt beside the archive, and posts it where the request says.
-#[step(retry(max_attempts = 3, backoff = "200ms..1s"))]
+#[step(resources(Arc<Probe>, Arc<Archivers>), retry(max_attempts = 3, backoff = "200ms..1s"))]
 pub(crate) struct ProcessCompletionNotification;
 
 /// What is known about a backup that is done.

@@ -17,7 +17,7 @@ use crate::probe::Probe;
 
 /// Copies one chunk per call. How much was copied is committed after each, so a copy that is cut off goes on from
 /// there, on another day if it must be.
-#[step(retry(max_attempts = 3, backoff = "200ms..1s"))]
+#[step(resources(Arc<Probe>), retry(max_attempts = 3, backoff = "200ms..1s"))]
 pub(crate) enum BackupTransfer {
     #[default]
     Idle,

@@ -12,7 +12,7 @@ fn a_command_line_that_makes_no_sense() {
     for (arguments, reason) in [
         (&["--sauce", "x"][..], "--sauce"),
         (&["destroy"], "`destroy` is no command"),
-        (&["--crash-after", "Nothing"], "it is one of BackupGeneration, BackupTransfer"),
+        (&["--crash-after", "Nothing"], "it is one of BackupGeneration, "),
         (&["--chunk", "0"], "--chunk 0"),
         (&["--chunk", "many"], "many"),
         (&["--vault"], "--vault"),

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 /// The command that runs this example. Cargo has no variable for where an example is; it lies beside the directory of
 /// the tests. `cargo test` builds it, `cargo test --test NAME` doesn't.
-pub fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let program: PathBuf = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
@@ -17,14 +17,14 @@ pub fn program(name: &str) -> Command {
 
 /// What a program that ended well said.
 #[track_caller]
-pub fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// The one line of a program that ended badly, as it should.
 #[track_caller]
-pub fn complaint(output: &Output) -> String {
+pub(crate) fn complaint(output: &Output) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -33,7 +33,7 @@ pub fn complaint(output: &Output) -> String {
 }
 
 /// The names in a directory, sorted; none when there is no such directory.
-pub fn names_in(directory: &Path) -> Vec<String> {
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut names: Vec<_> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -42,11 +42,11 @@ pub fn names_in(directory: &Path) -> Vec<String> {
 }
 
 /// Random numbers that are the same for the same seed (splitmix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// The next number.
-    pub fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -56,6 +56,6 @@ impl Random {
 }
 
 /// A number from the environment, or this one.
-pub fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
