@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use crate::engine::Shared;
 use crate::error::Error;
 use crate::model::{Cause, CauseKind, Part, Run, RunId, Status, Text};
-use crate::payload::Payload;
 use crate::pipeline::Pipeline;
 
 /// A handle on one run. It works whichever process executes the run.
@@ -115,7 +114,7 @@ fn result<P: Pipeline>(run: Run) -> Result<P::Output, Error> {
         _ => {
             let output =
                 run.state.output.ok_or(Error::Inconsistent { run: id, status, what: "has no output" })?;
-            Ok(P::Output::decode(&output)?)
+            Ok(P::output(&output)?)
         }
     }
 }
