@@ -22,7 +22,7 @@ pub(crate) fn function_step(
     let blocking = function.sig.asyncness.is_none();
     let definition = definition(private, ident, &function.attrs, options, &needed, blocking);
     let step = step(private, function, good);
-    let derives = derives(private, &DERIVED, &[]);
+    let derives = derives(private, ident, &DERIVED, &[]);
     let docs = docs(function);
     let conditions = conditions(&function.attrs);
     let step_conditions = conditions.clone();

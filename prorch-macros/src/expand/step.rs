@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Attribute, Data, DeriveInput, Fields, Path, Token, Type};
 use syn::punctuated::Punctuated;
 
-use super::conditions;
+use super::{conditions, placed};
 use crate::valid::{DERIVED, GoodOptions};
 
 /// The attributes that a struct or an enum gets, and its definition as a step.
@@ -18,19 +18,23 @@ pub(crate) fn type_step(private: &TokenStream, item: &DeriveInput, options: &Goo
     let has_fields = matches!(&item.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
     let is_decoded = added.contains(&"Deserialize") || derived.iter().any(|name| name == "Deserialize");
     let default = (has_fields && is_decoded && !says(&item.attrs, "default")).then(|| quote!(#[serde(default)]));
-    let derives = derives(private, &added, &item.attrs);
+    let derives = derives(private, &item.ident, &added, &item.attrs);
     let definition = definition(private, &item.ident, &item.attrs, options, &[], false);
     (quote!(#derives #default), definition)
 }
 
 /// `#[derive(…)]` for these traits, by way of the serde that prorch has.
-pub(super) fn derives(private: &TokenStream, names: &[&str], attrs: &[Attribute]) -> TokenStream {
+///
+/// Written at the item's name: there an error of the derived code is told.
+pub(super) fn derives(private: &TokenStream, ident: &Ident, names: &[&str], attrs: &[Attribute]) -> TokenStream {
     if names.is_empty() {
         return TokenStream::new();
     }
     let paths = names.iter().map(|name| {
-        let trait_name = Ident::new(name, Span::call_site());
-        if *name == "Default" { quote!(::core::default::Default) } else { quote!(#private::serde::#trait_name) }
+        let name = Ident::new(name, ident.span());
+        let path = if name == "Default" { quote!(::core::default) } else { quote!(#private::serde) };
+        let path = placed(path, ident.span());
+        quote_spanned!(ident.span()=> #path::#name)
     });
     let by_serde = names.iter().any(|name| *name != "Default") && !says(attrs, "crate");
     let serde = by_serde.then(|| {
