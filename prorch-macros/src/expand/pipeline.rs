@@ -14,7 +14,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let input = good.input.as_ref().map_or_else(|| first.begin(private), ToTokens::to_token_stream);
     let output = good.output.as_ref().map_or_else(|| last.output(private), ToTokens::to_token_stream);
     // Placed, as the compiler tells the lack of an input at the type that is given for it and once more here.
-    let type_input = first.place(&quote!(type Input));
+    let (open, close) = (first.place(&quote!(type Input =)), first.place(&quote!(;)));
     let stages = stages(private, &steps, good.input.as_ref());
     let ending = good.output.as_ref().map(|output| ending(last, output));
     let conditions = conditions(&item.attrs);
@@ -23,7 +23,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
         #[allow(unused_parens)]
         const _: () = {
             impl #private::Pipeline for #ident {
-                #type_input = #input;
+                #open #input #close
                 type Output = #output;
                 const NAME: &'static ::core::primitive::str = #name;
 
