@@ -91,7 +91,8 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
 }
 
 fn stage(input: ParseStream<'_>) -> Result<Stage> {
-    let explain = |what: &str| format!("{what}: a stage is the path of a step, like `Transfer` or `steps::notify`");
+    let explain =
+        |what: &str| format!("{what}: a stage is the path of a step, like `Transfer` or `steps::notify`");
     let begin = input.span();
     let path = input.parse::<Path>().map_err(|_| syn::Error::new(begin, explain("this is no path")))?;
     if input.peek(token::Paren) {

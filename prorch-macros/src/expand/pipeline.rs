@@ -13,8 +13,8 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let (first, last) = (&steps[0], &steps[steps.len() - 1]);
     let input = good.input.as_ref().map_or_else(|| first.begin(private), ToTokens::to_token_stream);
     let output = good.output.as_ref().map_or_else(|| last.output(private), ToTokens::to_token_stream);
-    // Placed, as the compiler tells the lack of an input at the type that is given for it and once more here.
-    let (open, close) = (first.place(&quote!(type Input =)), first.place(&quote!(;)));
+    let input = first.type_item(quote!(type Input), &input);
+    let output = last.type_item(quote!(type Output), &output);
     let stages = stages(private, &steps, good.input.as_ref());
     let ending = good.output.as_ref().map(|output| ending(last, output));
     let conditions = conditions(&item.attrs);
@@ -23,15 +23,15 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
         #[allow(unused_parens)]
         const _: () = {
             impl #private::Pipeline for #ident {
-                #open #input #close
-                type Output = #output;
+                #input
+                #output
                 const NAME: &'static ::core::primitive::str = #name;
 
                 fn definition() -> &'static #private::PipelineDefinition {
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
-                        let stages = [#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages.into())#ending
+                        let stages = ::std::vec![#(#stages),*];
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#ending
                     })
                 }
             }
@@ -82,6 +82,13 @@ impl Step<'_> {
     fn output(&self, private: &TokenStream) -> TokenStream {
         let step = self.ty();
         self.place(&quote!(<#step as #private::Step>::Output))
+    }
+
+    /// An item of the pipeline's `impl`. Placed as a whole: the compiler tells what is wrong with such a type twice, at
+    /// the type and at the item, and says it once when both are at one place.
+    fn type_item(&self, item: TokenStream, ty: &TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#item =)), self.place(&quote!(;)));
+        quote!(#open #ty #close)
     }
 
     /// A call that seems to stand where the path stands; its type arguments keep their places.

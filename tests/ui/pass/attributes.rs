@@ -41,6 +41,7 @@ pub struct Nothing {
 /// An enum.
 #[step]
 pub enum State {
+    /// Not begun.
     #[default]
     Idle,
     /// Under way.
