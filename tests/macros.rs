@@ -258,8 +258,8 @@ async fn functions_are_steps_in_every_shape() {
 
 #[test]
 fn only_plain_functions_block_and_only_resources_are_resources() {
-    assert!(pattern::BLOCKING && double::BLOCKING);
-    assert!(!everything::BLOCKING && !nothing::BLOCKING);
+    let blocking = [pattern::BLOCKING, double::BLOCKING, everything::BLOCKING, nothing::BLOCKING];
+    assert_eq!(blocking, [true, true, false, false]);
     let needed: Vec<_> = everything::RESOURCES.iter().map(|resource| resource().name()).collect();
     assert_eq!(needed, ["alloc::string::String", "u32"]);
 }

@@ -108,7 +108,7 @@ pub(crate) fn step_item(tokens: TokenStream) -> Result<StepItem> {
         ahead.call(Attribute::parse_outer)?;
         ahead.parse::<Visibility>()?;
         if ahead.peek(Token![struct]) || ahead.peek(Token![enum]) || ahead.peek(Token![union]) {
-            return input.parse::<DeriveInput>().map(StepItem::Type);
+            return input.parse().map(|item| StepItem::Type(Box::new(item)));
         }
         if ahead.peek(Token![impl]) {
             let text = "`#[step]` stands above the struct, the enum or the function, not above the `impl`";

@@ -142,6 +142,7 @@ fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
     .collect();
     (!fields.is_empty()).then(|| {
         quote! {
+            #[allow(clippy::needless_update)]
             const OPTIONS: #private::StepOptions =
                 #private::StepOptions { #(#fields,)* ..#private::StepOptions::NONE };
         }
