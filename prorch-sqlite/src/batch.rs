@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use prorch_core::model::{MAX_REASON, bounded};
-use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Guard, Hold, NewRun, Saved, StoreError, Text, Update,
-};
+use prorch_core::repository::{Answer, Claim, ClaimRequest, NewRun, Saved, StoreError, Text, Update};
 use rusqlite::{Connection, Statement};
 
 use crate::claim::Claims;
@@ -42,17 +40,12 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Whether something may be due, or over, that was not before.
+    /// Whether something may be due that was not before.
     pub(crate) fn tells(&self, request: &Request) -> bool {
-        let updates = request.updates.iter().zip(&self.answers);
-        self.saved.contains(&Saved::New) || updates.into_iter().any(|(update, answer)| wakes(update, answer))
+        let mut updates = request.updates.iter().zip(&self.answers);
+        self.saved.contains(&Saved::New)
+            || updates.any(|(update, answer)| update.may_wake() && matches!(answer, Answer::Applied { .. }))
     }
-}
-
-fn wakes(update: &Update, answer: &Answer) -> bool {
-    let held = matches!(update.guard, Guard::Held(..)) && matches!(update.hold, Hold::Keep | Hold::Claim(_));
-    let silent = held && update.posts.is_empty() && update.starts.is_empty();
-    !silent && matches!(answer, Answer::Applied { .. })
 }
 
 /// Why a transaction did not come to its end.

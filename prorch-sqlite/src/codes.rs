@@ -6,7 +6,7 @@ use prorch_core::repository::{CauseKind, Metadata, Status};
 
 use crate::error::Fault;
 
-/// A status and its number. Active ones are less than [`FIRST_TERMINAL`](crate::schema::FIRST_TERMINAL).
+/// A status as its number; of those that say that a run ended, none is less than 2.
 pub(crate) const fn status_code(status: Status) -> i64 {
     match status {
         Status::Created => 0,

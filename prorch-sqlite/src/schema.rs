@@ -8,9 +8,6 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Marks a file as one of prorch's: the letters `pror`.
 pub(crate) const APPLICATION: i64 = 0x7072_6f72;
 
-/// Status numbers from here on say that the run or step ended.
-pub(crate) const FIRST_TERMINAL: i64 = 2;
-
 /// Each takes a file from its place in the list to the next. One that was released never changes again.
 const MIGRATIONS: [&str; 1] = [FOUNDATION];
 
