@@ -1,15 +1,17 @@
 //! The pipeline: its three steps, and what they are started with.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use prorch::prelude::*;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 use crate::audience::{self, Person};
+use crate::files::write_whole;
 use crate::letter::Letter;
 
 /// Finds out who is written to, writes the letters, and sends them.
@@ -84,7 +86,8 @@ impl Step for GenerateCache {
         };
         let letters: Vec<_> =
             people.iter().map(|person| Letter::new(&campaign.name, person.clone())).collect();
-        write_json(&batch_file(&campaign, self.written), &letters)?;
+        let file = batch_file(&campaign, cx, self.written);
+        spawn_blocking(move || write_batch(&file, &letters)).await??;
         self.written += 1;
         cx.progress(self.written as u64, (self.written + batches.len()) as u64);
         pending_for(Duration::ZERO)
@@ -104,11 +107,13 @@ impl Step for SendLetters {
     async fn on_continue(&mut self, cache: &Cache, cx: &StepContext) -> StepResult<Sent> {
         let campaign: Campaign = cx.run_input()?;
         if self.sent == cache.batches {
+            let cache_directory = cache_of(&campaign, cx);
+            spawn_blocking(move || sweep(&cache_directory)).await??;
             return finish(Sent { letters: cache.letters });
         }
-        let letters: Vec<Letter> = read_json(&batch_file(&campaign, self.sent))?;
+        let batch = batch_file(&campaign, cx, self.sent);
         let (outbox, key) = (campaign.outbox, cx.idempotency_key().to_string());
-        tokio::task::spawn_blocking(move || send(&letters, &outbox, &key)).await??;
+        spawn_blocking(move || send(&read_batch(&batch)?, &outbox, &key)).await??;
         self.sent += 1;
         cx.progress(self.sent as u64, cache.batches as u64);
         pending_for(Duration::from_millis(campaign.pace))
@@ -124,19 +129,33 @@ fn send(letters: &[Letter], outbox: &Path, key: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn batch_file(campaign: &Campaign, number: usize) -> PathBuf {
-    campaign.cache.join(format!("batch-{number}.json"))
+/// Where a batch of letters waits. Named by the run, so that no two campaigns meet.
+fn batch_file(campaign: &Campaign, cx: &StepContext, number: usize) -> PathBuf {
+    cache_of(campaign, cx).join(format!("batch-{number}.json"))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let cannot_write = || format!("can't write `{}`", path.display());
+fn cache_of(campaign: &Campaign, cx: &StepContext) -> PathBuf {
+    campaign.cache.join(cx.run_id().to_string())
+}
+
+fn write_batch(path: &Path, letters: &[Letter]) -> anyhow::Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).with_context(cannot_write)?;
+        fs::create_dir_all(directory).with_context(|| format!("can't create `{}`", directory.display()))?;
     }
-    fs::write(path, serde_json::to_vec(value)?).with_context(cannot_write)
+    write_whole(path, &serde_json::to_vec(letters)?)
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+fn read_batch(path: &Path) -> anyhow::Result<Vec<Letter>> {
     let json = fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?;
     serde_json::from_slice(&json).with_context(|| format!("can't read `{}`", path.display()))
+}
+
+/// Removes the cache of a campaign that is sent; also when an earlier call has.
+fn sweep(cache: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(cache) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("can't remove `{}`", cache.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,14 +1,13 @@
 //! A letter, and the file by which it waits to be sent.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::audience::Person;
+use crate::files::write_whole;
 
 /// A letter that is written and not sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +39,8 @@ impl Letter {
         if exists {
             return Ok(Put::Before);
         }
-        write_whole(&path, &self.to_eml(&name)).with_context(|| format!("can't write `{}`", path.display()))?;
+        // A mailer that watches the outbox must never see half a letter.
+        write_whole(&path, self.to_eml(&name).as_bytes())?;
         Ok(Put::Now)
     }
 
@@ -106,15 +106,6 @@ fn write_hex(text: &mut String, mark: char, byte: u8) {
     let _ = write!(text, "{mark}{byte:02X}");
 }
 
-/// A mailer that watches the outbox must never see half a letter.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let part = path.with_extension("part");
-    let mut file = File::create(&part)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(part, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +122,7 @@ mod tests {
         assert_eq!(put("a@x.org", "run:send"), Put::Before);
         assert_eq!(put("b@x.org", "run:send"), Put::Now);
         assert_eq!(put("a@x.org", "other:send"), Put::Now);
-        assert_eq!(fs::read_dir(outbox.path()).unwrap().count(), 3);
+        assert_eq!(std::fs::read_dir(outbox.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Options {
 
     /// The campaign that is asked for.
     pub(crate) fn campaign(&self) -> Campaign {
-        let cache = self.database.with_extension("cache").join(&self.name);
+        let cache = self.database.with_added_extension("cache");
         Campaign {
             name: self.name.clone(),
             recipients: self.recipients.clone(),
