@@ -29,6 +29,7 @@ mod transfer;
 #[path = "../examples/backup/webhook.rs"]
 mod webhook;
 
+// `letter.rs` finds the `write_whole` of the other example's `files.rs`, which does the same.
 #[path = "../examples/email/audience.rs"]
 mod audience;
 #[path = "../examples/email/letter.rs"]

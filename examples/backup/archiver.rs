@@ -90,7 +90,10 @@ fn pack(order: &Order) -> anyhow::Result<Archive> {
     }
     let sealed = tar.into_inner().and_then(zstd::Encoder::finish).with_context(cannot_write)?;
     let Sealed { file, hash, bytes } = sealed;
-    file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all()).with_context(cannot_write)?;
+    file.into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .and_then(|file| file.sync_all())
+        .with_context(cannot_write)?;
     publish(&part, &path)?;
     Ok(Archive { path, bytes, sha256: hash.finish(), entries: entries.len() as u64 })
 }

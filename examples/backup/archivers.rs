@@ -65,7 +65,8 @@ impl Archivers {
         let directory = self.directory(run);
         let mut started = self.started();
         // The exit is looked at before the file: an archiver that ended well wrote it before.
-        let exit = started.get_mut(&run).map(Child::try_wait).transpose().context("can't ask the archiver")?;
+        let exit =
+            started.get_mut(&run).map(Child::try_wait).transpose().context("can't ask the archiver")?;
         if let Some(archive) = completed(&directory)? {
             // One that waited for another's lock is about to find what was just found here.
             started.remove(&run).map(|mut archiver| archiver.wait()).transpose()?;

@@ -128,9 +128,15 @@ impl Desk {
         let (id, request) = (run.id(), &ticket.entry.request);
         let line = match stored.run.status() {
             _ if run.is_new() => {
-                format!("run {id}: backs up `{}` into `{}`", request.source.display(), request.vault.display())
+                format!(
+                    "run {id}: backs up `{}` into `{}`",
+                    request.source.display(),
+                    request.vault.display()
+                )
             }
-            Status::Created | Status::Pending => format!("resuming run {id} {}{}", place(&stored), rest(&stored)),
+            Status::Created | Status::Pending => {
+                format!("resuming run {id} {}{}", place(&stored), rest(&stored))
+            }
             Status::Failed => {
                 self.orchestrator.retry(id).await?;
                 format!("resuming run {id} {}, which failed", place(&stored))
@@ -156,7 +162,8 @@ impl Desk {
         match ended {
             Ok(receipt) => {
                 let Receipt { archive, entries, bytes, sha256, .. } = &receipt;
-                self.screen.say(&format!("archive: {} ({entries} entries, {bytes} bytes)", archive.display()));
+                self.screen
+                    .say(&format!("archive: {} ({entries} entries, {bytes} bytes)", archive.display()));
                 self.screen.say(&format!("sha256:  {sha256}"));
                 self.screen.say(&format!("receipt: {}", receipt.path().display()));
                 job.ticket.close()

@@ -49,7 +49,8 @@ impl Ticket {
         if let Some(ticket) = Self::read(path.clone())? {
             return Ok(ticket);
         }
-        let entry = Entry { key: format!("{}-{}", nanoseconds(), identity(request)?), request: request.clone() };
+        let entry =
+            Entry { key: format!("{}-{}", nanoseconds(), identity(request)?), request: request.clone() };
         write_whole(&path, &serde_json::to_vec_pretty(&entry)?)?;
         Ok(Self { path, entry })
     }
@@ -158,7 +159,8 @@ mod tests {
         let (_, second, _) = (open("/c"), open("/a"), open("/b"));
         second.close().unwrap();
         fs::write(directory.path().join("new/backup.db.ticket-x.part"), "cut off").unwrap();
-        let open: Vec<_> = Ticket::all(&database).unwrap().into_iter().map(|ticket| ticket.entry.request).collect();
+        let open: Vec<_> =
+            Ticket::all(&database).unwrap().into_iter().map(|ticket| ticket.entry.request).collect();
         assert_eq!(open, [request("/c"), request("/b")]);
     }
 }

@@ -94,7 +94,10 @@ impl Copy {
         let mut archive = self.read_from(from)?.take(self.chunk);
         let copied = io::copy(&mut archive, &mut to).with_context(|| self.cannot_write())?;
         if copied == 0 {
-            return Err(StepError::fatal(format!("`{}` is shorter than it was", self.archive.path.display())));
+            return Err(StepError::fatal(format!(
+                "`{}` is shorter than it was",
+                self.archive.path.display()
+            )));
         }
         // What is committed as copied must be there after a power loss.
         to.sync_data().with_context(|| self.cannot_write())?;
@@ -117,7 +120,9 @@ impl Copy {
         let path = if self.part.exists() { &self.part } else { &self.to };
         let sha256 = sha256_of(path)?;
         if sha256 != self.archive.sha256 {
-            return Err(self.gone(format!("has the SHA-256 {sha256}, and the archive {}", self.archive.sha256)));
+            return Err(
+                self.gone(format!("has the SHA-256 {sha256}, and the archive {}", self.archive.sha256))
+            );
         }
         if path == &self.part {
             publish(&self.part, &self.to)?;

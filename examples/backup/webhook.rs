@@ -38,7 +38,8 @@ impl Webhook {
 
     /// Posts JSON under a key that is the same when it is posted again. Any answer but success is an error.
     pub(crate) fn post(&self, key: &str, json: &str) -> anyhow::Result<()> {
-        let status = self.ask(key, json).with_context(|| format!("can't reach the webhook at {}", self.authority))?;
+        let status =
+            self.ask(key, json).with_context(|| format!("can't reach the webhook at {}", self.authority))?;
         ensure!(status.starts_with('2'), "the webhook at {} answered `{status}`", self.authority);
         Ok(())
     }
@@ -81,7 +82,9 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_speak() {
-        for url in ["https://host", "host", "http://", "http:///path", "http://host/a b", "http://host/\r\nX: y"] {
+        for url in
+            ["https://host", "host", "http://", "http:///path", "http://host/a b", "http://host/\r\nX: y"]
+        {
             assert!(Webhook::at(url).is_err(), "{url}");
         }
     }

@@ -25,7 +25,7 @@ impl Letter {
              sends it.\n",
             to.name
         );
-        Self { subject: format!("News: {campaign}"), body, to }
+        Self { subject: format!("Newsletter {campaign}"), body, to }
     }
 
     /// Puts the letter into the outbox, unless it is there, and says whether it was put there now.
@@ -72,7 +72,9 @@ fn file_name(text: &str) -> PathBuf {
     let mut name = String::new();
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'@' | b'+' => name.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'@' | b'+' => {
+                name.push(byte.into())
+            }
             other => write_hex(&mut name, '%', other),
         }
     }

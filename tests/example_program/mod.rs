@@ -10,7 +10,8 @@ use std::process::{Command, Output};
 pub(crate) fn program(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let program: PathBuf = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    let program: PathBuf =
+        profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
     assert!(program.exists(), "{} is not there: run `cargo build --example {name}`", program.display());
     Command::new(program)
 }
@@ -35,8 +36,7 @@ pub(crate) fn complaint(output: &Output) -> String {
 /// The names in a directory, sorted; none when there is no such directory.
 pub(crate) fn names_in(directory: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
