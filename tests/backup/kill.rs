@@ -18,6 +18,40 @@ const LANES: u64 = 4;
 /// Where a kill found the run.
 type Place = &'static str;
 
+/// When to kill: so long after the start, or after the first call of a step. The first kind comes everywhere, and
+/// seldom to the short steps.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    AfterStart(Duration),
+    AfterCall(&'static str, Duration),
+}
+
+impl Moment {
+    fn draw(random: &mut Random, longest: Duration) -> Self {
+        let mut within =
+            |longest: Duration| Duration::from_micros(random.draw() % longest.as_micros() as u64);
+        let (anywhen, soon) = (within(longest), within(Duration::from_millis(30)));
+        match STEPS.get((random.draw() % 6) as usize) {
+            Some(step) => Self::AfterCall(step, soon),
+            None => Self::AfterStart(anywhen),
+        }
+    }
+
+    /// Returns when it has come, or when the job is done.
+    fn wait(self, bench: &Bench, job: &mut Child) {
+        match self {
+            Self::AfterStart(time) => thread::sleep(time),
+            Self::AfterCall(step, time) => {
+                let is_called = || bench.journal().iter().any(|(called, _)| called == step);
+                while !is_called() && job.try_wait().unwrap().is_none() {
+                    thread::sleep(Duration::from_micros(300));
+                }
+                thread::sleep(time);
+            }
+        }
+    }
+}
+
 fn bench() -> Bench {
     Bench::new().with_noise(4, 150_000)
 }
@@ -48,11 +82,11 @@ fn stored(bench: &Bench) -> Option<StoredRun> {
     })
 }
 
-/// Lets the job run for so long, kills it, runs it again, and looks at everything.
-fn kill_after(moment: Duration) -> Place {
+/// Lets the job run until then, kills it, runs it again, and looks at everything.
+fn kill_at(moment: Moment) -> Place {
     let bench = bench();
     let mut job = start(&bench);
-    thread::sleep(moment);
+    moment.wait(&bench, &mut job);
     job.kill().unwrap();
     job.wait().unwrap();
     let mut text = String::new();
@@ -111,10 +145,8 @@ fn one_archive_and_one_receipt_whenever_it_is_killed() {
     println!("{kills} kills within {longest:?}, PRORCH_SEED={seed}");
     let lane = |lane: u64| {
         let mut random = Random(seed.wrapping_add(lane));
-        let moment = || Duration::from_micros(random.draw() % longest.as_micros() as u64);
         let mine = (lane..kills).step_by(LANES as usize);
-        let places: Vec<Place> = std::iter::repeat_with(moment).take(mine.count()).map(kill_after).collect();
-        places
+        mine.map(|_| kill_at(Moment::draw(&mut random, longest))).collect::<Vec<Place>>()
     };
     let lanes = thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
