@@ -1,8 +1,9 @@
 //! `--webhook`: told until it listens, and always under one key.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -37,7 +38,7 @@ fn read(stream: &TcpStream) -> Posted {
 /// Answers one request after the other with these.
 fn answer(listener: TcpListener, answers: &'static [&'static str]) -> thread::JoinHandle<Vec<Posted>> {
     let one = move |answer: &&str| {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         let posted = read(&stream);
         write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").unwrap();
         posted
@@ -45,8 +46,27 @@ fn answer(listener: TcpListener, answers: &'static [&'static str]) -> thread::Jo
     thread::spawn(move || answers.iter().map(one).collect())
 }
 
+/// The next caller, if one comes: a test must not wait for ever for a program that doesn't call.
+fn accept(listener: &TcpListener) -> TcpStream {
+    let limit = Instant::now() + Duration::from_secs(20);
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                return stream;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(Instant::now() < limit, "nobody called");
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/done?by=backup", listener.local_addr().unwrap());
     (listener, url)
 }
