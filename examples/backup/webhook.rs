@@ -40,7 +40,7 @@ impl Webhook {
     pub(crate) fn post(&self, key: &str, json: &str) -> anyhow::Result<()> {
         let status =
             self.ask(key, json).with_context(|| format!("can't reach the webhook at {}", self.authority))?;
-        ensure!(status.len() > 1, "the webhook at {} answered `{status}`", self.authority);
+        ensure!(status.starts_with('2'), "the webhook at {} answered `{status}`", self.authority);
         Ok(())
     }
 
