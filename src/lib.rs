@@ -3,7 +3,12 @@
 #[cfg(feature = "macros")]
 pub use prorch_macros::{pipeline, step};
 
+pub use prorch_core::config::OrchestratorConfig;
+pub use prorch_core::engine::{LeftRun, PassReport};
+pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
+pub use prorch_core::model::{RetryPolicy, RunId, Status};
+pub use prorch_core::orchestrator::{Orchestrator, OrchestratorBuilder, RunHandle, Start, Told};
 pub use prorch_core::payload::{Payload, PayloadError};
 pub use prorch_core::pipeline::Pipeline;
 pub use prorch_core::registry::{StepEntry, pipelines, steps};
@@ -12,6 +17,7 @@ pub use prorch_core::step::{
     Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish, pending, pending_for,
     wait_for_signal,
 };
+pub use prorch_core::testing;
 #[cfg(feature = "sqlite")]
 pub use prorch_sqlite::{Durability, SqliteRepository};
 
@@ -23,8 +29,8 @@ pub mod prelude {
     #[cfg(feature = "sqlite")]
     pub use crate::SqliteRepository;
     pub use crate::{
-        Anything, Pipeline, Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish,
-        pending, pending_for, wait_for_signal,
+        Anything, Orchestrator, OrchestratorConfig, Pipeline, Progress, Step, StepContext, StepError,
+        StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal,
     };
     #[cfg(feature = "macros")]
     pub use crate::{pipeline, step};

@@ -7,5 +7,11 @@ pub mod flow;
 pub mod step;
 pub mod pipeline;
 pub mod registry;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod engine;
+pub mod orchestrator;
+pub mod testing;
 #[doc(hidden)]
 pub mod private;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::flow::FlowsInto;
 use crate::model::{Definition, Plan, StepPlan, StepPolicy, Text, definition_key};
-use crate::payload::Payload;
+use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
 use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
 
@@ -17,14 +17,39 @@ use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
 pub trait Pipeline: Send + Sync + 'static {
     /// What a run is started with.
     type Input: Payload;
-    /// What a run ends with: the output of the last step.
-    type Output: Payload;
+    /// What a run ends with: the output of the last step, or what it was declared to turn into.
+    type Output: Send + 'static;
     /// The name that its runs are stored under.
     const NAME: &'static str;
 
     /// What the engine runs.
     #[doc(hidden)]
     fn definition() -> &'static PipelineDefinition;
+
+    /// What a run ended with, from what its last step handed on, as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the text stands for no such value.
+    #[doc(hidden)]
+    fn output(stored: &str) -> Result<Self::Output, PayloadError>;
+}
+
+/// What a run ended with whose last step was `Last`: its output, or what that turns into.
+///
+/// # Errors
+///
+/// [`PayloadError`] when the text stands for no such output.
+pub fn output_of<Last, Stored, Output>(stored: &str) -> Result<Output, PayloadError>
+where
+    Last: Step<Output = Stored>,
+    Stored: FlowsInto<Output>,
+{
+    decode_output::<Last>(stored).map(Stored::flow)
+}
+
+fn decode_output<Last: Step>(stored: &str) -> Result<Last::Output, PayloadError> {
+    Payload::decode(stored)
 }
 
 /// What `#[pipeline]` says about a pipeline.
@@ -59,6 +84,28 @@ impl Stage {
             resources: S::RESOURCES,
             call: |call| Box::pin(invoke::<S, Before>(call)),
         }
+    }
+
+    /// The step `S`, after the step `Previous`, which hands on `Before`.
+    ///
+    /// That `Before` can be stored is not asked here: `Previous` was asked for it, and one mistake is told once.
+    #[must_use]
+    pub fn after<S, Previous, Before>() -> Self
+    where
+        S: Step,
+        Previous: Step<Output = Before>,
+        Before: FlowsInto<S::Input>,
+    {
+        Self::of_pair::<S, Previous>()
+    }
+
+    fn of_pair<S, Previous>() -> Self
+    where
+        S: Step,
+        Previous: Step,
+        Previous::Output: FlowsInto<S::Input>,
+    {
+        Self::of::<S, Previous::Output>()
     }
 
     pub(crate) const fn is_blocking(&self) -> bool {

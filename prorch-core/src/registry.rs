@@ -5,10 +5,15 @@
     reason = "linkme places the elements of a slice by `link_section`, which counts as unsafe"
 )]
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use linkme::distributed_slice;
 
+use crate::error::Error;
+use crate::model::{Definition, Plan, StepPolicy};
 use crate::pipeline::PipelineDefinition;
-use crate::step::StepDefinition;
+use crate::step::{Resources, StepDefinition};
 
 /// Every pipeline that is linked into this program. `#[pipeline]` adds to it.
 #[distributed_slice]
@@ -61,4 +66,82 @@ pub fn pipelines() -> Vec<&'static PipelineDefinition> {
     let mut pipelines: Vec<_> = PIPELINES.iter().filter_map(|pipeline| pipeline()).collect();
     pipelines.sort_by_key(|pipeline| (pipeline.declared_in(), pipeline.name()));
     pipelines
+}
+
+/// A pipeline that an orchestrator knows.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) pipeline: &'static PipelineDefinition,
+    pub(crate) plan: Arc<Plan>,
+}
+
+/// The pipelines that an orchestrator knows, by name.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    defaults: StepPolicy,
+    known: RwLock<BTreeMap<&'static str, Arc<Known>>>,
+}
+
+impl Catalog {
+    /// A catalogue of these pipelines.
+    pub(crate) fn new(
+        pipelines: &[&'static PipelineDefinition],
+        defaults: StepPolicy,
+    ) -> Result<Self, Error> {
+        let catalog = Self { defaults, known: RwLock::default() };
+        pipelines.iter().try_for_each(|pipeline| catalog.add(pipeline))?;
+        Ok(catalog)
+    }
+
+    /// Adds a pipeline, unless it is there already.
+    pub(crate) fn add(&self, pipeline: &'static PipelineDefinition) -> Result<(), Error> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match known.get(pipeline.name()) {
+            None => {
+                let plan = pipeline.plan(&self.defaults);
+                known.insert(pipeline.name(), Arc::new(Known { pipeline, plan }));
+                Ok(())
+            }
+            Some(other) if std::ptr::eq(other.pipeline, pipeline) => Ok(()),
+            Some(other) => Err(Error::DuplicateName {
+                name: pipeline.name(),
+                first: other.pipeline.declared_in(),
+                second: pipeline.declared_in(),
+            }),
+        }
+    }
+
+    /// The pipeline that runs of this definition execute.
+    pub(crate) fn find(&self, definition: &Definition) -> Option<Arc<Known>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(definition.pipeline.as_str()).filter(|known| known.plan.definition == *definition).cloned()
+    }
+
+    /// What the runs of the known pipelines are stored under.
+    pub(crate) fn definitions(&self) -> Arc<[Definition]> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|known| known.plan.definition.clone()).collect()
+    }
+
+    /// Whether there is something to run, and all that it needs.
+    pub(crate) fn check(&self, resources: &Resources) -> Result<(), Error> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return Err(Error::NoPipelines);
+        }
+        known.values().try_for_each(|known| check_resources(known, resources))
+    }
+}
+
+fn check_resources(known: &Known, resources: &Resources) -> Result<(), Error> {
+    for (stage, step) in known.pipeline.stages().iter().zip(&known.plan.stages) {
+        if let Some(missing) = stage.resources().find(|wanted| !resources.has(*wanted)) {
+            return Err(Error::MissingResource {
+                pipeline: known.pipeline.name(),
+                step: step.name.to_string(),
+                resource: missing.name(),
+            });
+        }
+    }
+    Ok(())
 }

@@ -1,4 +1,6 @@
-use super::{Event, Mail, MessageId, Plan, Position, Run, StepPlan, StepRecord, StoredRun, Text, Timestamp};
+use super::{
+    Event, Mail, Message, MessageId, Plan, Position, Run, StepPlan, StepRecord, StoredRun, Text, Timestamp,
+};
 
 /// What is to be done with a run that a worker holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,17 +38,38 @@ pub fn agenda(run: &StoredRun, plan: &Plan, crash_cap: u32, now: Timestamp) -> A
 
 /// The first message that is about the run and not about its step.
 fn control(run: &StoredRun) -> Option<Event> {
-    run.untaken().find_map(|message| match &message.mail {
-        Mail::Cancel { reason } => Some(Event::Cancel { reason: reason.clone(), message: Some(message.id) }),
-        Mail::Pause => Some(Event::Pause { message: Some(message.id) }),
-        Mail::Resume => Some(Event::Resume { message: Some(message.id) }),
+    run.untaken().find_map(control_event)
+}
+
+fn control_event(message: &Message) -> Option<Event> {
+    let id = Some(message.id);
+    match &message.mail {
+        Mail::Cancel { reason } => Some(Event::Cancel { reason: reason.clone(), message: id }),
+        Mail::Pause => Some(Event::Pause { message: id }),
+        Mail::Resume => Some(Event::Resume { message: id }),
         Mail::Signal { .. } => None,
-    })
+    }
+}
+
+impl StoredRun {
+    /// The cancel that waits in the inbox, if there is one.
+    #[must_use]
+    pub fn waiting_cancel(&self) -> Option<Event> {
+        let cancel = self.untaken().find(|message| matches!(message.mail, Mail::Cancel { .. }));
+        cancel.and_then(control_event)
+    }
+
+    /// Up to where a decision that took `taken` has done with the inbox: a message about the run that it leaves there
+    /// counts as not seen, so that the run is due at once for it.
+    pub(super) fn seen(&self, taken: &[MessageId]) -> u64 {
+        let left = self.untaken().filter(|message| !taken.contains(&message.id));
+        let first = left.filter(|message| control_event(message).is_some()).map(|message| message.seq).min();
+        first.map_or(self.run.inbox_seq, |seq| seq.saturating_sub(1))
+    }
 }
 
 /// The record that the run is at and its step, or why the two don't fit.
 fn at<'a>(run: &StoredRun, plan: &'a Plan) -> Result<(StepRecord, &'a StepPlan), Text> {
-    let first = Position::default();
     let record = match run.current() {
         Some(record) => record.clone(),
         None => first_record(run, plan)?,
@@ -68,7 +91,6 @@ fn at<'a>(run: &StoredRun, plan: &'a Plan) -> Result<(StepRecord, &'a StepPlan),
         );
         return Err(Text::from(text));
     }
-    debug_assert!(record.position >= first);
     Ok((record, step))
 }
 

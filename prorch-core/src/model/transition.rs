@@ -122,7 +122,8 @@ impl Decision {
     /// The update that writes this decision about `run`.
     #[must_use]
     pub fn into_update(self, run: &StoredRun, guard: Guard, now: Timestamp) -> Update {
-        let release = |due_at| Hold::Release { due_at, seen: run.run.inbox_seq };
+        let seen = run.seen(&self.taken);
+        let release = |due_at| Hold::Release { due_at, seen };
         let hold = match self.next {
             Next::Call(_) => Hold::Keep,
             Next::Wait(due_at) => release(due_at),
@@ -155,6 +156,7 @@ fn verb(event: EventKind) -> impl fmt::Display {
         EventKind::Resume => "resumed",
         EventKind::Retry => "retried",
         EventKind::Leave => "left",
+        EventKind::AwaitSignal => "signalled",
         _ => "changed by a step",
     }
 }

@@ -139,6 +139,14 @@ impl Update {
         matches!(self.hold, Hold::Release { .. })
     }
 
+    /// Whether something may be due because of this update that was not due before: what
+    /// [`Repository::changed`](crate::repository::Repository::changed) hints at.
+    #[must_use]
+    pub const fn may_wake(&self) -> bool {
+        let releases = matches!(self.hold, Hold::Release { due_at: Some(_), .. });
+        releases || !self.posts.is_empty() || !self.starts.is_empty()
+    }
+
     /// What the update means: applies it to its run, whole or not at all. Posts to other runs and runs to start are
     /// left to the caller (see [`Runs`](crate::repository::Runs)).
     ///

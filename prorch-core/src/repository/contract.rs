@@ -170,6 +170,9 @@ mod provided {
         request: &ClaimRequest,
     ) -> Result<Vec<Claim>, StoreError> {
         let found = candidates(repository, request).await?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
         let lease = Lease::new(request.holder, request.now, request.lease);
         let updates: Arc<[Update]> = found.iter().map(|run| run.claim(lease, request.now)).collect();
         let answers = repository.update(updates).await?;

@@ -46,7 +46,9 @@ impl Repository for MemoryRepository {
 
     async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
         let answers = self.runs().update(&updates);
-        self.shared.changed.notify_waiters();
+        if updates.iter().any(Update::may_wake) {
+            self.shared.changed.notify_waiters();
+        }
         Ok(answers)
     }
 

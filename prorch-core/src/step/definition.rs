@@ -1,6 +1,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::{Progress, ResourceType, StepContext, StepError, StepResult};
 use crate::model::{RetryPolicy, StepPolicy};
 use crate::payload::Payload;
@@ -62,7 +65,7 @@ pub trait Step: StepDefinition {
     label = "`#[step]` is missing above this type",
     note = "write `#[step]` as the first attribute of `{Self}`"
 )]
-pub trait StepDefinition: Default + Payload {
+pub trait StepDefinition: Default + Serialize + DeserializeOwned + Send + 'static {
     /// The name of its records.
     const NAME: &'static str;
     /// What was said about retries and times.

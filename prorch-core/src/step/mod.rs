@@ -4,6 +4,7 @@ mod answer;
 mod context;
 mod definition;
 mod error;
+mod function;
 mod invoke;
 mod resources;
 
@@ -11,6 +12,7 @@ pub use answer::{Progress, StepResult, cancel, fail, finish, pending, pending_fo
 pub use context::StepContext;
 pub use definition::{RetryOptions, Step, StepDefinition, StepOptions};
 pub use error::StepError;
+pub use function::{Answer, Answered, AnsweredValue, ByValue, answer, taken};
 pub use resources::{ResourceType, Resources};
 
 pub(crate) use context::{CallFacts, History};

@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::report::PassReport;
+use super::wake::Inbound;
+use super::worker::{Mode, Worker};
+use super::{LeftRun, Shared};
+use crate::error::Error;
+
+/// How an engine is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Claim nothing more; let the calls under way end within the grace time.
+    Graceful,
+    /// Drop the calls under way.
+    AtOnce,
+}
+
+/// An engine that runs on its own thread. Dropped, it is told to stop at once, and gives its runs back.
+pub(crate) struct Engine {
+    inbound: mpsc::UnboundedSender<Inbound>,
+    done: Option<oneshot::Receiver<Result<PassReport, Error>>>,
+}
+
+impl Engine {
+    /// Starts an engine whose calls run on the runtime that this is called from.
+    pub(crate) fn start(shared: Arc<Shared>, mode: Mode) -> Result<Self, Error> {
+        shared.catalog.check(&shared.resources)?;
+        let user = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| Error::Engine(format!("its runtime could not be made: {error}")))?;
+        let (inbound, receiver) = mpsc::unbounded_channel();
+        let (report, done) = oneshot::channel();
+        let sender = inbound.clone();
+        std::thread::Builder::new()
+            .name("prorch-engine".into())
+            .spawn(move || {
+                let worker = Worker::new(shared, user, mode, sender, receiver);
+                // Nobody may wait for the report any more: then it is not needed.
+                let _ = report.send(runtime.block_on(worker.run()));
+            })
+            .map_err(|error| Error::Engine(format!("its thread could not be started: {error}")))?;
+        Ok(Self { inbound, done: Some(done) })
+    }
+
+    /// Tells it to stop. [`join`](Self::join) says when it has.
+    pub(crate) fn stop(&self, how: Stop) {
+        // A closed channel says that it has stopped already.
+        let _ = self.inbound.send(Inbound::Stop(how));
+    }
+
+    /// Returns when it has stopped: told to, by an error, or (a pass) because nothing more is due.
+    pub(crate) async fn join(&mut self) -> Result<PassReport, Error> {
+        let Some(done) = self.done.as_mut() else { return Ok(PassReport::default()) };
+        let report = done.await;
+        self.done = None;
+        report.unwrap_or_else(|_| {
+            Err(Error::Engine("its thread ended before its time; this is a bug of prorch".into()))
+        })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop(Stop::AtOnce);
+    }
+}
+
+impl PassReport {
+    pub(crate) fn with_left(mut self, left: Vec<LeftRun>) -> Self {
+        self.left = left;
+        self
+    }
+}

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use super::slots::{Held, Phase, SlotId};
+use super::worker::Worker;
+use crate::model::{Hold, Lease, Position, RecordWrite, StepRecord, Timestamp, Update};
+
+/// What is to be done about the lease of a call under way.
+enum Due {
+    /// It is renewed.
+    Renew,
+    /// The run was cancelled, and the call had until now to tidy up.
+    Cut,
+    /// It ran out: the call may run elsewhere at any moment.
+    Lost,
+}
+
+impl Worker {
+    /// When a lease wants to be looked at.
+    pub(super) fn next_tick(&self) -> Option<Duration> {
+        self.next_tick.filter(|_| self.calling > 0)
+    }
+
+    /// Looks at the leases of all calls under way, if it is time.
+    pub(super) fn tick_leases(&mut self, elapsed: Duration) {
+        if self.next_tick.is_none_or(|tick| elapsed < tick) {
+            return;
+        }
+        let lease = self.shared.config.lease;
+        let mut due = Vec::new();
+        let mut next: Option<Duration> = None;
+        for (slot, held) in self.slots.iter() {
+            let (renew, end) = (held.renewed + lease / 3, held.renewed + lease);
+            let is_cancelled = held.stored.waiting_cancel().is_some();
+            let Some(call) = held.call() else { continue };
+            if end <= elapsed {
+                due.push((slot, Due::Lost));
+            } else if call.renewing {
+                next = earliest(next, end);
+            } else if renew <= elapsed {
+                due.push((slot, if is_cancelled { Due::Cut } else { Due::Renew }));
+                next = earliest(next, end);
+            } else {
+                next = earliest(next, renew);
+            }
+        }
+        self.next_tick = next;
+        let now = self.shared.clock.now();
+        due.into_iter().for_each(|(slot, due)| self.on_lease(slot, &due, now));
+    }
+
+    fn on_lease(&mut self, slot: SlotId, due: &Due, now: Timestamp) {
+        match due {
+            Due::Renew => self.renew(slot, now),
+            Due::Cut => self.cut(slot, now),
+            Due::Lost => self.lose(slot),
+        }
+    }
+
+    /// Queues a renewal. What the step says of its progress goes along.
+    fn renew(&mut self, slot: SlotId, now: Timestamp) {
+        let (me, length) = (self.me, self.shared.config.lease);
+        let Some(held) = self.slots.get(slot) else { return };
+        let (id, guard, locator) = (held.stored.run.id, held.guard(me), held.stored.locator);
+        let records = progressed(held).into_iter().collect();
+        let hold = Hold::Claim(Lease::new(me, now, length));
+        if let Phase::Calling(call) = &mut held.phase {
+            call.renewing = true;
+        }
+        self.enqueue(slot, Update { locator, records, ..Update::new(id, guard, hold, now) });
+    }
+
+    /// Drops the call of a run that was cancelled, and lets the cancel take effect.
+    fn cut(&mut self, slot: SlotId, now: Timestamp) {
+        let Some(held) = self.slots.get(slot) else { return };
+        if let Phase::Calling(call) = &held.phase {
+            call.task.abort();
+        }
+        let cancel = held.stored.waiting_cancel();
+        self.calling -= 1;
+        if let Some(cancel) = cancel {
+            self.decide(slot, cancel, now);
+        }
+    }
+
+    /// Drops the call of a run whose lease ran out.
+    fn lose(&mut self, slot: SlotId) {
+        let Some(held) = self.forget(slot) else { return };
+        self.report.stale += 1;
+        self.look.soon();
+        tracing::warn!(prorch.run = %held.stored.run.id, "the lease of a run could not be renewed in time; its call is dropped");
+    }
+}
+
+fn earliest(a: Option<Duration>, b: Duration) -> Option<Duration> {
+    Some(a.map_or(b, |a| a.min(b)))
+}
+
+/// The record of the call under way with the progress that the step reported, if that is news.
+fn progressed(held: &mut Held) -> Option<RecordWrite> {
+    let call = held.call()?;
+    let (position, progress) = (call.position, call.cx.reported()?);
+    let stored = held.stored.records.get(&position);
+    if stored.is_some_and(|record| record.progress == Some(progress)) {
+        return None;
+    }
+    let record = match stored {
+        Some(record) => RecordWrite::Changed(StepRecord { progress: Some(progress), ..record.clone() }),
+        None => RecordWrite::New(StepRecord { progress: Some(progress), ..first_record(held)? }),
+    };
+    Some(record)
+}
+
+/// The first step's record, which is not stored before something is to be said in it.
+fn first_record(held: &Held) -> Option<StepRecord> {
+    let name = held.known.plan.stages.first()?.name.clone();
+    let entered = held.stored.run.state.started_at.unwrap_or(held.stored.run.created_at);
+    Some(StepRecord::new(Position::default(), name, entered))
+}

@@ -1,0 +1,274 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::left::left;
+use super::look::Look;
+use super::slots::{Phase, SlotId, Slots};
+use super::turn::{FULL_BATCH, Flight, Outgoing};
+use super::wake::{Inbound, Timer, Wake};
+use super::{PassReport, Shared, Stop, new_id};
+use crate::error::Error;
+use crate::model::{Jitter, Timestamp, Update, WorkerId};
+use crate::repository::BoxFuture;
+
+/// What an engine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Everything that is due at this time, then it ends.
+    Pass(Timestamp),
+    /// Everything that ever becomes due, until it is told to stop.
+    Worker,
+}
+
+/// How long updates are gathered at most while calls run that may bring more: a fraction of what a flush takes.
+const GATHER: Duration = Duration::from_micros(50);
+/// How much of what came is taken in before the store is looked at again.
+const TAKE_IN: usize = 4_096;
+/// How long an engine whose grace time is over still tries to give its runs back.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+/// How long nothing is looked at when no hint comes. Hints are not promises.
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+
+/// The task that owns all runs that this process holds by one engine.
+pub(crate) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) user: Handle,
+    pub(super) me: WorkerId,
+    pub(super) mode: Mode,
+    pub(super) slots: Slots,
+    pub(super) calling: usize,
+    pub(super) serial: u64,
+    pub(super) queue: Vec<(Outgoing, Update)>,
+    pub(super) flight: Option<Flight>,
+    pub(super) inbound: mpsc::UnboundedReceiver<Inbound>,
+    pub(super) sender: mpsc::UnboundedSender<Inbound>,
+    pub(super) changed: Option<BoxFuture<'static, ()>>,
+    pub(super) timer: Option<Timer>,
+    pub(super) look: Look,
+    pub(super) claim_errors: u32,
+    pub(super) next_tick: Option<Duration>,
+    pub(super) stopping: Option<Stop>,
+    pub(super) give_up_at: Option<Duration>,
+    pub(super) failure: Option<Error>,
+    pub(super) report: PassReport,
+    jitter: u64,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        user: Handle,
+        mode: Mode,
+        sender: mpsc::UnboundedSender<Inbound>,
+        inbound: mpsc::UnboundedReceiver<Inbound>,
+    ) -> Self {
+        let me = new_id(shared.clock.now());
+        Self {
+            shared,
+            user,
+            me: WorkerId::from_uuid(me),
+            mode,
+            slots: Slots::default(),
+            calling: 0,
+            serial: 0,
+            queue: Vec::new(),
+            flight: None,
+            inbound,
+            sender,
+            changed: None,
+            timer: None,
+            look: Look::new(),
+            claim_errors: 0,
+            next_tick: None,
+            stopping: None,
+            give_up_at: None,
+            failure: None,
+            report: PassReport::default(),
+            jitter: me.as_u64_pair().1,
+        }
+    }
+
+    /// The loop of turns.
+    pub(super) async fn run(mut self) -> Result<PassReport, Error> {
+        tracing::debug!(worker = %self.me, mode = ?self.mode, "the engine starts");
+        if self.mode == Mode::Worker {
+            std::future::poll_fn(|cx| {
+                self.watch_store(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
+        }
+        while !self.is_done() {
+            self.gather().await;
+            self.send_turn();
+            self.ask_when_due();
+            if self.is_done() {
+                break;
+            }
+            match self.wake().await {
+                Wake::Turn(answer) => self.on_turn(answer),
+                Wake::Inbound(inbound) => self.take_in(inbound),
+                Wake::Changed => self.look.soon(),
+                Wake::Timer => self.on_timer(),
+            }
+        }
+        self.end().await
+    }
+
+    async fn end(mut self) -> Result<PassReport, Error> {
+        tracing::debug!(worker = %self.me, "the engine ends");
+        let held: Vec<SlotId> = self.slots.iter().map(|(slot, _)| slot).collect();
+        held.into_iter().for_each(|slot| drop(self.slots.remove(slot)));
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let Mode::Pass(now) = self.mode else { return Ok(self.report) };
+        let left = left(&self.shared, now).await?;
+        Ok(self.report.with_left(left))
+    }
+
+    fn is_done(&self) -> bool {
+        if self.failure.is_some() {
+            return true;
+        }
+        let idle = self.slots.len() == 0 && self.queue.is_empty() && self.flight.is_none();
+        let out_of_time = self.give_up_at.is_some_and(|at| at + LAST_WRITES <= self.shared.clock.elapsed());
+        match (self.stopping, self.mode) {
+            (Some(_), _) => idle || out_of_time,
+            (None, Mode::Pass(_)) => idle && !self.look.is_due() && self.look.at().is_none(),
+            (None, Mode::Worker) => false,
+        }
+    }
+
+    /// Waits a moment for outcomes of calls under way, so that they ride in the same turn.
+    async fn gather(&mut self) {
+        if self.flight.is_some() || self.queue.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        while self.calling > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
+            match self.inbound.try_recv() {
+                Ok(inbound) => self.on_inbound(inbound),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Takes in this and what has come behind it.
+    fn take_in(&mut self, first: Inbound) {
+        self.on_inbound(first);
+        for _ in 0..TAKE_IN {
+            match self.inbound.try_recv() {
+                Ok(inbound) => self.on_inbound(inbound),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn on_inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
+            Inbound::Mail { slot, read } => self.on_mail(slot, read),
+            Inbound::NextDue(due) => self.on_next_due(due),
+            Inbound::Stop(how) => self.on_stop(how),
+        }
+    }
+
+    fn on_timer(&mut self) {
+        let elapsed = self.shared.clock.elapsed();
+        self.look.tick(elapsed);
+        self.tick_leases(elapsed);
+        if self.give_up_at.is_some_and(|at| at <= elapsed) {
+            self.drop_calls();
+        }
+    }
+
+    /// When a worker that was told to stop looks whether its time is up: at the end of the grace time, and then, while
+    /// the last writes are under way, again and again.
+    pub(super) fn next_stop_check(&self) -> Option<Duration> {
+        let again = self.shared.clock.elapsed() + LAST_WRITES / 100;
+        self.give_up_at.map(|at| if at < again { again } else { at })
+    }
+
+    fn on_stop(&mut self, how: Stop) {
+        let grace = match how {
+            Stop::Graceful => self.shared.config.grace,
+            Stop::AtOnce => Duration::ZERO,
+        };
+        let until = self.shared.clock.elapsed() + grace;
+        tracing::debug!(worker = %self.me, ?how, held = self.slots.len(), "the engine stops");
+        self.stopping = Some(how);
+        self.give_up_at = Some(self.give_up_at.map_or(until, |earlier| earlier.min(until)));
+        if grace.is_zero() {
+            self.drop_calls();
+        }
+    }
+
+    /// Asks the store when something is due, once for every time that nothing was.
+    fn ask_when_due(&mut self) {
+        let idle = self.flight.is_none() && self.stopping.is_none() && self.mode == Mode::Worker;
+        if !idle || !self.look.should_ask() {
+            return;
+        }
+        let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
+        tokio::spawn(async move {
+            let due = shared.repository.next_due(&request).await;
+            // The worker may have ended meanwhile.
+            let _ = sender.send(Inbound::NextDue(due));
+        });
+    }
+
+    fn on_next_due(&mut self, due: Result<Option<Timestamp>, crate::repository::StoreError>) {
+        let (clock, elapsed) = (&self.shared.clock, self.shared.clock.elapsed());
+        let wait = match due {
+            // A store that says "now" after a claim that found nothing is not asked without a pause.
+            Ok(Some(at)) => at.saturating_since(clock.now()).max(Duration::from_millis(1)).min(LOOK_ANYWAY),
+            Ok(None) => LOOK_ANYWAY,
+            Err(error) => {
+                tracing::warn!(%error, "it can't be read when something is due; asking again");
+                Duration::from_secs(1)
+            }
+        };
+        self.look.not_before(elapsed + wait);
+    }
+
+    /// Puts an update of a held run into the next turn.
+    pub(super) fn enqueue(&mut self, slot: SlotId, update: Update) {
+        let made = self.shared.clock.elapsed();
+        self.queue.push((Outgoing { slot, made }, update));
+    }
+
+    /// The next fraction by which a retry is spread (SplitMix64, G. Steele et al., *Fast Splittable Pseudorandom
+    /// Number Generators*).
+    pub(super) fn jitter(&mut self) -> Jitter {
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.jitter;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Jitter::new((mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64)
+    }
+
+    /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is
+    /// kept until the lease ends, so that nobody calls it a second time beside it.
+    fn drop_calls(&mut self) {
+        let calls: Vec<(SlotId, bool)> = self
+            .slots
+            .iter()
+            .filter_map(|(slot, held)| match &held.phase {
+                Phase::Calling(call) if !call.renewing => Some((slot, call.is_blocking)),
+                _ => None,
+            })
+            .collect();
+        for (slot, is_blocking) in calls {
+            self.calling -= 1;
+            if is_blocking {
+                self.slots.remove(slot);
+            } else {
+                self.give_back(slot);
+            }
+        }
+    }
+}

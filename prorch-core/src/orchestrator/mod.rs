@@ -1,0 +1,132 @@
+//! What a program holds: it starts runs, runs them, and tells them things.
+
+mod builder;
+mod start;
+mod handle;
+mod control;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+pub use builder::OrchestratorBuilder;
+pub use control::Told;
+pub use handle::RunHandle;
+pub use start::Start;
+
+use crate::engine::{Engine, Mode, PassReport, Shared, Stop};
+use crate::error::Error;
+use crate::model::{Filter, Page, Part, Position, RunId, StoredRun};
+use crate::pipeline::Pipeline;
+use crate::repository::Repository;
+
+/// Starts runs, runs them, and tells them things. Cheap to clone; clones are one orchestrator.
+#[derive(Clone)]
+pub struct Orchestrator {
+    shared: Arc<Shared>,
+}
+
+/// How many step records [`Orchestrator::get`] brings at most.
+const SHOWN_RECORDS: usize = 1_000;
+
+impl Orchestrator {
+    /// Begins an orchestrator whose runs live in `repository`.
+    pub fn builder(repository: impl Repository) -> OrchestratorBuilder {
+        OrchestratorBuilder::new(repository)
+    }
+
+    /// Starts a run of `P` with this input. Awaited, it gives a handle, and the run is durable.
+    ///
+    /// The run is executed by whoever makes passes over the repository: this process, or another one.
+    pub fn start<P: Pipeline>(&self, input: P::Input) -> Start<P> {
+        Start::new(self.shared.clone(), &input)
+    }
+
+    /// A handle on a run that is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::OtherPipeline`] when it executes another pipeline than `P`, or [`Error::Store`].
+    pub async fn handle<P: Pipeline>(&self, id: RunId) -> Result<RunHandle<P>, Error> {
+        let stored = self.shared.repository.get(id, Part::Row).await?.ok_or(Error::NotFound(id))?;
+        let found = stored.run.definition.pipeline;
+        if found != P::NAME {
+            return Err(Error::OtherPipeline { run: id, found: found.to_string(), expected: P::NAME });
+        }
+        Ok(RunHandle::new(self.shared.clone(), id, false))
+    }
+
+    /// Makes one pass: every run that is due is driven as far as it can go now. Runs that are due again later, after a
+    /// `pending()` or an error, wait for the next pass.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPipelines`], [`Error::MissingResource`] and [`Error::NoRuntime`] before anything is claimed;
+    /// [`Error::Store`] when the repository can't be used any more. An error of a step is its run's own affair.
+    pub async fn execute_pipelines(&self) -> Result<PassReport, Error> {
+        let now = self.shared.clock.now();
+        Engine::start(self.shared.clone(), Mode::Pass(now))?.join().await
+    }
+
+    /// The runs that are created or pending: the first hundred, with how many there are in all
+    /// ([`Page::total`]). More by [`search`](Self::search) with [`Filter::active`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the repository can't be read.
+    pub async fn active_pipelines(&self) -> Result<Page, Error> {
+        self.search(&Filter::active().with_total()).await
+    }
+
+    /// Works until `until` resolves, then stops: claims nothing more, lets calls under way end within the grace time,
+    /// and gives its runs back. What `until` resolves to is dropped.
+    ///
+    /// When the returned future is dropped instead, calls under way are dropped too and the runs are given back.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute_pipelines`](Self::execute_pipelines).
+    pub async fn run_until(&self, until: impl Future) -> Result<(), Error> {
+        let mut engine = Engine::start(self.shared.clone(), Mode::Worker)?;
+        let ended = {
+            let (mut join, mut until) = (pin!(engine.join()), pin!(until));
+            poll_fn(|cx| match join.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => until.as_mut().poll(cx).map(|_| None),
+            })
+            .await
+        };
+        if let Some(ended) = ended {
+            return ended.map(drop);
+        }
+        engine.stop(Stop::Graceful);
+        engine.join().await.map(drop)
+    }
+
+    /// What is stored of a run: its row, and its steps' records (at most the first thousand); none when there is no such
+    /// run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the repository can't be read.
+    pub async fn get(&self, id: RunId) -> Result<Option<StoredRun>, Error> {
+        let part = Part::Records { from: Position::default(), limit: SHOWN_RECORDS };
+        Ok(self.shared.repository.get(id, part).await?)
+    }
+
+    /// The runs that `filter` finds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] when the repository can't be read.
+    pub async fn search(&self, filter: &Filter) -> Result<Page, Error> {
+        Ok(self.shared.repository.search(filter).await?)
+    }
+}
+
+impl std::fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Orchestrator").field("catalog", &self.shared.catalog).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RunHandle;
+use crate::engine::{Shared, new_id};
+use crate::error::Error;
+use crate::model::{NewRun, RunId, Text};
+use crate::payload::Payload;
+use crate::pipeline::Pipeline;
+use crate::repository::{AnyRepository, BoxFuture, Saved};
+
+/// A run that is about to be started. It is started when this is awaited.
+#[must_use = "the run is started when this is awaited"]
+pub struct Start<P: Pipeline> {
+    shared: Arc<Shared>,
+    input: Result<Text, Error>,
+    key: Option<Text>,
+    priority: u8,
+    delay: Duration,
+    metadata: crate::model::Metadata,
+    pipeline: PhantomData<fn() -> P>,
+}
+
+impl<P: Pipeline> Start<P> {
+    pub(super) fn new(shared: Arc<Shared>, input: &P::Input) -> Self {
+        let limit = shared.config.max_payload;
+        Self {
+            input: encode(input, "input", limit),
+            shared,
+            key: None,
+            priority: NewRun::DEFAULT_PRIORITY,
+            delay: Duration::ZERO,
+            metadata: crate::model::Metadata::new(),
+            pipeline: PhantomData,
+        }
+    }
+
+    /// At most one run of the pipeline has this key: where one is there already, no other is started, and the handle is
+    /// that one's ([`RunHandle::is_new`] says so). At most 256 bytes.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(Text::from(key.into()));
+        self
+    }
+
+    /// Not before this time has passed.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Pins a value to the run under a name; runs can be found by it.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// 0 (most urgent) to 9; the default is 5.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    async fn save(self) -> Result<RunHandle<P>, Error> {
+        let shared = self.shared;
+        shared.catalog.add(P::definition())?;
+        let now = shared.clock.now();
+        let id = RunId::from_uuid(new_id(now));
+        let new = NewRun {
+            key: self.key,
+            priority: self.priority,
+            metadata: self.metadata,
+            due_at: now + self.delay,
+            ..NewRun::new(id, P::definition().key(), self.input?, now)
+        };
+        let saved = save(&shared.repository, new).await?;
+        // After an answer that got lost, the run that is known under our own id is the one just inserted.
+        Ok(match saved {
+            Saved::New => RunHandle::new(shared, id, true),
+            Saved::Known(known) => RunHandle::new(shared, known, known == id),
+        })
+    }
+}
+
+impl<P: Pipeline> IntoFuture for Start<P> {
+    type Output = Result<RunHandle<P>, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.save())
+    }
+}
+
+impl<P: Pipeline> std::fmt::Debug for Start<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Start").field("pipeline", &P::NAME).field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The JSON of a value that comes from outside.
+pub(super) fn encode<T: Payload>(value: &T, what: &'static str, limit: usize) -> Result<Text, Error> {
+    let json = value.encode()?;
+    if json.len() > limit {
+        return Err(Error::TooLarge { what, bytes: json.len(), limit });
+    }
+    Ok(json)
+}
+
+/// Inserts a run, asking again a few times when the store can't be reached: the id makes that safe.
+async fn save(repository: &AnyRepository, new: NewRun) -> Result<Saved, Error> {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let error = match repository.save(vec![new.clone()]).await {
+            Ok(saved) => return saved.first().copied().ok_or_else(no_answer),
+            Err(error) => error,
+        };
+        let worth_it = error.is_transient() || error.is_ambiguous();
+        if !worth_it || pause > Duration::from_secs(1) {
+            return Err(error.into());
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+fn no_answer() -> Error {
+    Error::Engine("the repository answered a start with nothing; it does not keep its contract".into())
+}

@@ -1,0 +1,201 @@
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::clock::{Clock, SystemClock};
+use crate::engine::new_id;
+use crate::model::{Kept, Mail, Message, MessageId, Metadata, RunId, StepProgress, Text};
+use crate::payload::{Payload, PayloadError};
+use crate::step::{CallFacts, Progress, Resources, Step, StepContext, StepError, StepResult};
+
+/// Calls one step alone, without a repository and without an engine. Between two calls its fields are encoded and
+/// decoded, as the engine does it.
+///
+/// ```
+/// # use prorch_core::step::{Progress, Step, StepContext, StepDefinition, StepResult, finish, pending};
+/// # #[derive(Default, serde::Serialize, serde::Deserialize)]
+/// # struct Count { asked: u32 }
+/// # impl StepDefinition for Count { const NAME: &'static str = "Count"; }
+/// # impl Step for Count {
+/// #     type Input = u32;
+/// #     type Output = u32;
+/// #     async fn on_start(&mut self, _: &u32, _: &StepContext) -> StepResult<u32> { pending() }
+/// #     async fn on_continue(&mut self, limit: &u32, _: &StepContext) -> StepResult<u32> {
+/// #         self.asked += 1;
+/// #         if self.asked < *limit { pending() } else { finish(self.asked) }
+/// #     }
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use prorch_core::testing::call;
+///
+/// let mut count = call::<Count>(2);
+/// assert_eq!(count.on_start().await.unwrap(), Progress::Pending { after: None });
+/// assert_eq!(count.on_continue().await.unwrap(), Progress::Pending { after: None });
+/// assert_eq!(count.on_continue().await.unwrap(), Progress::Finished(2));
+/// # });
+/// ```
+#[must_use]
+pub fn call<S: Step>(input: S::Input) -> Call<S> {
+    Call {
+        input,
+        step: S::default(),
+        attempt: 1,
+        run: RunId::from_uuid(new_id(SystemClock::new().now())),
+        run_input: Text::from("null"),
+        resources: Arc::default(),
+        signals: Vec::new(),
+        kept: Kept::default(),
+    }
+}
+
+/// A step that is called alone: see [`call`].
+#[derive(Debug)]
+pub struct Call<S: Step> {
+    input: S::Input,
+    step: S,
+    attempt: u32,
+    run: RunId,
+    run_input: Text,
+    resources: Arc<Resources>,
+    signals: Vec<Message>,
+    kept: Kept,
+}
+
+impl<S: Step> Call<S> {
+    /// Begins with these fields, as after earlier calls.
+    #[must_use]
+    pub fn state(mut self, step: S) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// What `cx.attempt()` says; 1 unless it is said here.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Gives the step a value of this type: `cx.resource::<T>()?`.
+    #[must_use]
+    pub fn resource<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        if let Some(resources) = Arc::get_mut(&mut self.resources) {
+            resources.insert(value);
+        }
+        self
+    }
+
+    /// What `cx.run_input()` gives.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the value can't be encoded.
+    pub fn run_input<T: Payload>(mut self, input: &T) -> Result<Self, PayloadError> {
+        self.run_input = input.encode()?;
+        Ok(self)
+    }
+
+    /// Puts a signal into the run's inbox, for the calls that follow.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the value can't be encoded.
+    pub fn signal<T: Payload>(&mut self, name: &str, payload: &T) -> Result<(), PayloadError> {
+        let now = SystemClock::new().now();
+        let mail = Mail::Signal { name: Text::from(name), payload: payload.encode()? };
+        self.signals.push(Message::new(MessageId::from_uuid(new_id(now)), mail, now));
+        Ok(())
+    }
+
+    /// Calls `on_start`, or `on_continue` where that is not written.
+    ///
+    /// # Errors
+    ///
+    /// What the step answers.
+    pub async fn on_start(&mut self) -> StepResult<S::Output> {
+        let (cx, mut step) = (self.context(), self.copy()?);
+        let mut answer = step.on_start(&self.input, &cx).await;
+        if matches!(answer, Ok(Progress::Unwritten)) {
+            answer = step.on_continue(&self.input, &cx).await;
+        }
+        self.settle(step, &cx, answer)
+    }
+
+    /// Calls `on_continue`.
+    ///
+    /// # Errors
+    ///
+    /// What the step answers.
+    pub async fn on_continue(&mut self) -> StepResult<S::Output> {
+        let (cx, mut step) = (self.context(), self.copy()?);
+        let answer = step.on_continue(&self.input, &cx).await;
+        self.settle(step, &cx, answer)
+    }
+
+    /// The step's fields as they would be stored.
+    #[must_use]
+    pub const fn step(&self) -> &S {
+        &self.step
+    }
+
+    /// How far the step has said that it has come.
+    #[must_use]
+    pub const fn progress(&self) -> Option<StepProgress> {
+        self.kept.progress
+    }
+
+    /// What the step pinned to the run.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        &self.kept.run_metadata
+    }
+
+    fn context(&self) -> StepContext {
+        StepContext::new(CallFacts {
+            run: self.run,
+            step: Text::from(S::NAME),
+            attempt: self.attempt,
+            run_input: self.run_input.clone(),
+            resources: self.resources.clone(),
+            signals: self.signals.clone(),
+            history: None,
+            cancelled: watch::Sender::new(false).subscribe(),
+        })
+    }
+
+    /// The step as it comes back from the store.
+    fn copy(&self) -> Result<S, StepError> {
+        Ok(S::decode(&self.step.encode()?)?)
+    }
+
+    /// Keeps what a call leaves, if its answer was one that counts.
+    fn settle(&mut self, step: S, cx: &StepContext, answer: StepResult<S::Output>) -> StepResult<S::Output> {
+        if answer.is_ok() {
+            let kept = cx.take_kept();
+            self.signals.retain(|message| !kept.taken.contains(&message.id));
+            self.kept.run_metadata.extend(kept.run_metadata);
+            self.kept.step_metadata.extend(kept.step_metadata);
+            self.kept.progress = kept.progress.or(self.kept.progress);
+            self.step = step;
+        }
+        answer
+    }
+}
+
+impl StepContext {
+    /// A context that belongs to no run, for tests that call a step's functions themselves. It has no resources and no
+    /// signals: see [`call`] for those.
+    #[must_use]
+    pub fn for_test() -> Self {
+        Self::new(CallFacts {
+            run: RunId::from_uuid(new_id(SystemClock::new().now())),
+            step: Text::from("test"),
+            attempt: 1,
+            run_input: Text::from("null"),
+            resources: Arc::default(),
+            signals: Vec::new(),
+            history: None,
+            cancelled: watch::Sender::new(false).subscribe(),
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! What stands in the attributes and below them, as it was written.
+
+use proc_macro2::Span;
+use syn::{Attribute, DeriveInput, Ident, LitInt, LitStr, Path, Signature, Type, Visibility};
+
+/// The options of `#[step(…)]`.
+#[derive(Default)]
+pub(crate) struct StepOptions {
+    pub(crate) krate: Option<Path>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) retry: Retry,
+    pub(crate) timeout: Option<LitStr>,
+    pub(crate) deadline: Option<LitStr>,
+    pub(crate) poll: Option<LitStr>,
+    pub(crate) resources: Vec<Type>,
+    pub(crate) derive: Option<Vec<Ident>>,
+}
+
+/// The options of `retry(…)`.
+#[derive(Default)]
+pub(crate) struct Retry {
+    pub(crate) max_attempts: Option<LitInt>,
+    pub(crate) backoff: Option<LitStr>,
+    pub(crate) only_if: Option<Path>,
+}
+
+/// The options of `#[pipeline(…)]`.
+#[derive(Default)]
+pub(crate) struct PipelineOptions {
+    pub(crate) krate: Option<Path>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) steps: Option<Steps>,
+    pub(crate) input: Option<Type>,
+    pub(crate) output: Option<Type>,
+}
+
+/// `steps = […]`.
+pub(crate) struct Steps {
+    pub(crate) span: Span,
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// One element of `steps = […]`.
+pub(crate) enum Stage {
+    /// The path of a step.
+    Step(Path),
+}
+
+/// What `#[step]` stands above.
+pub(crate) enum StepItem {
+    Type(DeriveInput),
+    Function(Box<Function>),
+}
+
+/// A function, without its body: that is none of our business.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+}
+
+/// An attribute's options as far as they could be read, and what was wrong with the rest.
+pub(crate) struct Read<T> {
+    pub(crate) options: T,
+    pub(crate) error: Option<syn::Error>,
+}

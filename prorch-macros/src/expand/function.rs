@@ -1,0 +1,102 @@
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Type;
+use syn::spanned::Spanned;
+
+use super::conditions;
+use super::step::{definition, derives};
+use crate::ast::Function;
+use crate::valid::{Argument, DERIVED, GoodFunction, GoodOptions, Output};
+
+/// The type of a function's name, its definition as a step, and the step that calls the function.
+///
+/// The type has braces and no fields, so that its name is free for the function where values are named.
+pub(crate) fn function_step(
+    private: &TokenStream,
+    function: &Function,
+    options: &GoodOptions,
+    good: &GoodFunction,
+) -> TokenStream {
+    let (ident, vis) = (&function.sig.ident, &function.vis);
+    let needed: Vec<&Type> = good.arguments.iter().filter_map(resource).collect();
+    let blocking = function.sig.asyncness.is_none();
+    let definition = definition(private, ident, &function.attrs, options, &needed, blocking);
+    let step = step(private, function, good);
+    let derives = derives(private, &DERIVED, &[]);
+    let docs = docs(function);
+    let conditions = conditions(&function.attrs);
+    let step_conditions = conditions.clone();
+    quote! {
+        #docs
+        #(#conditions)*
+        #derives
+        #[allow(non_camel_case_types)]
+        #vis struct #ident {}
+        #definition
+        #(#step_conditions)*
+        #step
+    }
+}
+
+/// The function's own docs, or a line that says what the type is.
+fn docs(function: &Function) -> TokenStream {
+    let own: Vec<_> = function.attrs.iter().filter(|attr| attr.path().is_ident("doc")).collect();
+    if !own.is_empty() {
+        return quote!(#(#own)*);
+    }
+    let text = format!("The step that calls the function `{}`.", function.sig.ident);
+    quote!(#[doc = #text])
+}
+
+/// `impl Step`. The function is `on_continue`, so that one that answers *pending* is called again.
+fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> TokenStream {
+    let ident = &function.sig.ident;
+    let (input, output) = (input(private, good), output(private, good));
+    // Names that the user's code can't see, and that don't hide any of its names.
+    let [from, cx] = ["input", "cx"].map(|name| Ident::new(name, Span::mixed_site()));
+    let arguments = good.arguments.iter().map(|argument| match argument {
+        Argument::InputByValue(ty) => quote_spanned!(ty.span()=> #private::taken::<#ty>(#from)),
+        Argument::InputByReference(_) => quote!(#from),
+        Argument::Context => quote!(#cx),
+        Argument::Resource(ty) => quote!(#cx.resource::<#ty>()?),
+    });
+    let answer = quote_spanned!(function.sig.output.span()=> answer);
+    let wait = function.sig.asyncness.map(|_| quote!(.await));
+    quote! {
+        impl #private::Step for #ident {
+            type Input = #input;
+            type Output = #output;
+
+            #[allow(unused_variables)]
+            async fn on_continue(
+                &mut self,
+                #from: &<Self as #private::Step>::Input,
+                #cx: &#private::StepContext,
+            ) -> #private::StepResult<<Self as #private::Step>::Output> {
+                #private::#answer(#ident(#(#arguments),*)#wait)
+            }
+        }
+    }
+}
+
+fn resource(argument: &Argument) -> Option<&Type> {
+    match argument {
+        Argument::Resource(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+fn input(private: &TokenStream, good: &GoodFunction) -> TokenStream {
+    let input = good.arguments.iter().find_map(|argument| match argument {
+        Argument::InputByValue(ty) | Argument::InputByReference(ty) => Some(quote!(#ty)),
+        Argument::Context | Argument::Resource(_) => None,
+    });
+    input.unwrap_or_else(|| quote!(#private::Anything))
+}
+
+fn output(private: &TokenStream, good: &GoodFunction) -> TokenStream {
+    match &good.output {
+        Output::Is(ty) => quote!(#ty),
+        Output::Of(ty) => quote!(<#ty as #private::Answered>::Output),
+    }
+}

@@ -1,0 +1,150 @@
+use std::time::Duration;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::{Attribute, Data, DeriveInput, Fields, Path, Token, Type};
+use syn::punctuated::Punctuated;
+
+use super::conditions;
+use crate::valid::{DERIVED, GoodOptions};
+
+/// The attributes that a struct or an enum gets, and its definition as a step.
+pub(crate) fn type_step(private: &TokenStream, item: &DeriveInput, options: &GoodOptions) -> (TokenStream, TokenStream) {
+    let derived = derived_below(&item.attrs);
+    let wanted = |name: &str| options.derive.as_ref().is_none_or(|derive| derive.iter().any(|other| other == name));
+    let added: Vec<&str> =
+        DERIVED.into_iter().filter(|name| wanted(name) && !derived.iter().any(|other| other == name)).collect();
+    let has_fields = matches!(&item.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+    let is_decoded = added.contains(&"Deserialize") || derived.iter().any(|name| name == "Deserialize");
+    let default = (has_fields && is_decoded && !says(&item.attrs, "default")).then(|| quote!(#[serde(default)]));
+    let derives = derives(private, &added, &item.attrs);
+    let definition = definition(private, &item.ident, &item.attrs, options, &[], false);
+    (quote!(#derives #default), definition)
+}
+
+/// `#[derive(…)]` for these traits, by way of the serde that prorch has.
+pub(super) fn derives(private: &TokenStream, names: &[&str], attrs: &[Attribute]) -> TokenStream {
+    if names.is_empty() {
+        return TokenStream::new();
+    }
+    let paths = names.iter().map(|name| {
+        let trait_name = Ident::new(name, Span::call_site());
+        if *name == "Default" { quote!(::core::default::Default) } else { quote!(#private::serde::#trait_name) }
+    });
+    let by_serde = names.iter().any(|name| *name != "Default") && !says(attrs, "crate");
+    let serde = by_serde.then(|| {
+        let path = quote!(#private::serde).to_string().replace(' ', "");
+        quote!(#[serde(crate = #path)])
+    });
+    quote!(#[derive(#(#paths),*)] #serde)
+}
+
+/// The last names of what is derived below `#[step]`.
+fn derived_below(attrs: &[Attribute]) -> Vec<String> {
+    let lists = attrs.iter().filter(|attr| attr.path().is_ident("derive"));
+    let paths = lists.flat_map(|attr| {
+        attr.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated).unwrap_or_default()
+    });
+    paths.filter_map(|path| Some(path.segments.last()?.ident.to_string())).collect()
+}
+
+/// Whether there is a `#[serde(…)]` on the item itself that begins an option with this name.
+fn says(attrs: &[Attribute], option: &str) -> bool {
+    let mut found = false;
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
+        // What serde doesn't understand is serde's to tell.
+        let _ = attr.parse_nested_meta(|meta| {
+            found |= meta.path.is_ident(option);
+            if meta.input.peek(Token![=]) {
+                meta.value()?.parse::<syn::Expr>()?;
+            }
+            Ok(())
+        });
+    }
+    found
+}
+
+/// `impl StepDefinition`, and the entry in the catalogue. `needed` are resources beside those in the options.
+pub(super) fn definition(
+    private: &TokenStream,
+    ident: &Ident,
+    attrs: &[Attribute],
+    options: &GoodOptions,
+    needed: &[&Type],
+    blocking: bool,
+) -> TokenStream {
+    let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
+    let conditions = conditions(attrs);
+    let said = said(private, options);
+    let blocking = blocking.then(|| quote!(const BLOCKING: bool = true;));
+    let resources = resources(private, needed.iter().copied().chain(&options.resources));
+    quote! {
+        #(#conditions)*
+        const _: () = {
+            impl #private::StepDefinition for #ident {
+                const NAME: &'static ::core::primitive::str = #name;
+                #said
+                #blocking
+                #resources
+            }
+            #private::register_step!(#ident);
+        };
+    }
+}
+
+/// `const OPTIONS`, if anything was said.
+fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
+    let backoff = options.backoff.map(|(first, longest)| {
+        let (first, longest) = (duration(first), duration(longest));
+        quote!((#first, #longest))
+    });
+    let retry: Vec<TokenStream> = [
+        field("max_attempts", options.max_attempts),
+        field("backoff", backoff),
+        field("only_if", options.only_if.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let retry = (!retry.is_empty()).then(|| {
+        quote!(retry: #private::RetryOptions { #(#retry,)* ..#private::RetryOptions::NONE })
+    });
+    let fields: Vec<TokenStream> = [
+        retry,
+        field("timeout", options.timeout.map(duration)),
+        field("deadline", options.deadline.map(duration)),
+        field("poll", options.poll.map(duration)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!fields.is_empty()).then(|| {
+        quote! {
+            const OPTIONS: #private::StepOptions =
+                #private::StepOptions { #(#fields,)* ..#private::StepOptions::NONE };
+        }
+    })
+}
+
+fn field(name: &str, value: Option<impl ToTokens>) -> Option<TokenStream> {
+    let name = Ident::new(name, Span::call_site());
+    value.map(|value| quote!(#name: ::core::option::Option::Some(#value)))
+}
+
+fn duration(value: Duration) -> TokenStream {
+    // What was written is at most `u64::MAX` milliseconds for each unit; beyond that it is as good as for ever.
+    let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
+    quote!(::core::time::Duration::from_millis(#millis))
+}
+
+/// `const RESOURCES`, if any are needed.
+fn resources<'a>(private: &TokenStream, types: impl Iterator<Item = &'a Type>) -> Option<TokenStream> {
+    let types: Vec<&Type> = types.collect();
+    (!types.is_empty()).then(|| {
+        quote! {
+            const RESOURCES: &'static [fn() -> #private::ResourceType] =
+                &[#(#private::ResourceType::of::<#types>),*];
+        }
+    })
+}

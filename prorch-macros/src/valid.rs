@@ -1,0 +1,306 @@
+//! Every rule about what may be written, and what is said where one is broken.
+
+use std::time::Duration;
+
+use proc_macro2::{Span, TokenStream};
+use syn::ext::IdentExt;
+use syn::{Data, DeriveInput, Error, Fields, FnArg, Generics, Ident, LitInt, LitStr, Path, Result, ReturnType, Safety, Type};
+
+use crate::ast::{Function, PipelineOptions, Retry, Stage, StepOptions};
+use crate::duration;
+use crate::types::{argument_of, last_name, ungrouped};
+
+/// The longest name of a pipeline, in bytes: the stores keep no longer one.
+const MAX_NAME: usize = 256;
+/// The longest name of a step: the second one in a pipeline is stored as `name#2`, and has to fit as well.
+const MAX_STEP_NAME: usize = 240;
+
+/// The traits that `#[step]` derives.
+pub(crate) const DERIVED: [&str; 3] = ["Default", "Serialize", "Deserialize"];
+
+/// Good options of a step; where one was not good, the errors hold why, and it is left out here.
+#[derive(Default)]
+pub(crate) struct GoodOptions {
+    pub(crate) name: Option<String>,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) backoff: Option<(Duration, Duration)>,
+    pub(crate) only_if: Option<Path>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) poll: Option<Duration>,
+    pub(crate) resources: Vec<Type>,
+    pub(crate) derive: Option<Vec<Ident>>,
+}
+
+/// A step's function, understood.
+pub(crate) struct GoodFunction {
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) output: Output,
+}
+
+/// What a function is called with.
+pub(crate) enum Argument {
+    InputByValue(Type),
+    InputByReference(Type),
+    Context,
+    Resource(Type),
+}
+
+/// What a function hands on.
+pub(crate) enum Output {
+    /// The `T` of a `StepResult<T>` or a `Result<T, E>`.
+    Is(Type),
+    /// Whatever this alias stands for: that is for the compiler to find out.
+    Of(Type),
+}
+
+/// A pipeline, understood.
+pub(crate) struct GoodPipeline {
+    pub(crate) name: String,
+    pub(crate) steps: Vec<Path>,
+    pub(crate) input: Option<Type>,
+    pub(crate) output: Option<Type>,
+}
+
+/// Errors of one item, gathered so that all are told at once.
+#[derive(Default)]
+pub(crate) struct Errors(Option<Error>);
+
+impl Errors {
+    pub(crate) fn add(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(first) => first.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    pub(crate) fn extend(&mut self, error: Option<Error>) {
+        error.into_iter().for_each(|error| self.add(error));
+    }
+
+    /// The value; or none, with the error kept.
+    pub(crate) fn take<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.add(error)).ok()
+    }
+
+    /// The errors as tokens: nothing when there are none.
+    pub(crate) fn into_tokens(self) -> TokenStream {
+        self.0.map(Error::into_compile_error).unwrap_or_default()
+    }
+}
+
+/// The options of a step.
+pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOptions {
+    let Retry { max_attempts, backoff, only_if } = written.retry;
+    let mut time = |text: Option<LitStr>| text.and_then(|text| errors.take(positive(&text)));
+    let (timeout, deadline, poll) = (time(written.timeout), time(written.deadline), time(written.poll));
+    if let Some(derive) = &written.derive {
+        derive.iter().for_each(|name| _ = errors.take(derivable(name)));
+    }
+    GoodOptions {
+        name: written.name.and_then(|name| errors.take(step_name(&name))),
+        max_attempts: max_attempts.and_then(|number| errors.take(attempts(&number))),
+        backoff: backoff.and_then(|text| errors.take(range(&text))),
+        only_if,
+        timeout,
+        deadline,
+        poll,
+        resources: written.resources,
+        derive: written.derive,
+    }
+}
+
+fn positive(text: &LitStr) -> Result<Duration> {
+    let value = any_duration(text, &text.value())?;
+    if value.is_zero() {
+        return Err(Error::new(text.span(), "this is longer than zero: write `1s`, say"));
+    }
+    Ok(value)
+}
+
+fn any_duration(at: &LitStr, text: &str) -> Result<Duration> {
+    let unknown = || Error::new(at.span(), format!("`{text}` is no duration: {}", duration::FORM));
+    duration::parse(text).ok_or_else(unknown)
+}
+
+fn range(text: &LitStr) -> Result<(Duration, Duration)> {
+    let value = text.value();
+    let form = "a backoff is the first and the longest delay: `1s..1m`";
+    let (first, longest) = value.split_once("..").ok_or_else(|| Error::new(text.span(), form))?;
+    let (first, longest) = (any_duration(text, first)?, any_duration(text, longest)?);
+    if first > longest {
+        return Err(Error::new(text.span(), format!("the first delay is longer than the longest: {form}")));
+    }
+    Ok((first, longest))
+}
+
+fn attempts(number: &LitInt) -> Result<u32> {
+    let count = number.base10_parse::<u32>()?;
+    if count == 0 {
+        return Err(Error::new(number.span(), "a step is called at least once: `max_attempts = 1` means no retry"));
+    }
+    Ok(count)
+}
+
+fn derivable(name: &Ident) -> Result<()> {
+    if DERIVED.iter().any(|derived| name == derived) {
+        return Ok(());
+    }
+    let text = format!(
+        "`#[step]` derives `Default`, `Serialize` and `Deserialize`: write `#[derive({name})]` below it for others"
+    );
+    Err(Error::new(name.span(), text))
+}
+
+fn step_name(name: &LitStr) -> Result<String> {
+    let value = storable(name, MAX_STEP_NAME)?;
+    if value.contains('#') {
+        return Err(Error::new(
+            name.span(),
+            "a step's name has no `#`: it marks a step that stands in a pipeline for the second time",
+        ));
+    }
+    Ok(value)
+}
+
+fn storable(name: &LitStr, limit: usize) -> Result<String> {
+    let value = name.value();
+    let wrong = if value.is_empty() {
+        "this name is empty: write one, or leave the option out to use the item's own".into()
+    } else if value.len() > limit {
+        format!("this name has {} bytes, and at most {limit} are stored", value.len())
+    } else if value.contains('\0') {
+        "a name has no NUL character: no store could keep it".into()
+    } else {
+        return Ok(value);
+    };
+    Err(Error::new(name.span(), wrong))
+}
+
+/// A struct or an enum that is to be a step.
+pub(crate) fn step_type(item: &DeriveInput) -> Result<()> {
+    if let Data::Union(union) = &item.data {
+        return Err(Error::new(union.union_token.span, "a step is a struct or an enum: a union can't be stored"));
+    }
+    not_generic(&item.generics, "a step's state is stored under one name, so its type is not generic: write one type for each case")
+}
+
+fn not_generic(generics: &Generics, text: &str) -> Result<()> {
+    if generics.params.is_empty() { Ok(()) } else { Err(Error::new_spanned(generics, text)) }
+}
+
+/// A function that is to be a step.
+pub(crate) fn step_function(function: &Function, options: &GoodOptions) -> Result<GoodFunction> {
+    let sig = &function.sig;
+    if let Some(derive) = options.derive.as_ref() {
+        let at = derive.first().map_or_else(Span::call_site, Ident::span);
+        return Err(Error::new(at, "a function has no state to derive something for: leave `derive` out"));
+    }
+    if let Safety::Unsafe(token) = &sig.safety {
+        return Err(Error::new_spanned(token, "a step is called by the engine, so its function is not `unsafe`"));
+    }
+    not_generic(&sig.generics, "a step has one input and one output, so its function is not generic: write one function for each case")?;
+    let output = output(&sig.output, sig.ident.span())?;
+    let mut arguments = Vec::new();
+    for parameter in &sig.inputs {
+        let argument = argument(parameter, &arguments)?;
+        arguments.push(argument);
+    }
+    Ok(GoodFunction { arguments, output })
+}
+
+/// The first parameter that is not the context is the input; those after it are resources.
+fn argument(parameter: &FnArg, earlier: &[Argument]) -> Result<Argument> {
+    let FnArg::Typed(parameter) = parameter else {
+        return Err(Error::new_spanned(
+            parameter,
+            "a step's function has no `self`: for a step with state write `#[step]` above a struct, and `impl Step` for it",
+        ));
+    };
+    let has_context = earlier.iter().any(|argument| matches!(argument, Argument::Context));
+    let has_input = earlier.len() > usize::from(has_context);
+    match ungrouped(&parameter.ty) {
+        Type::Reference(reference) if reference.mutability.is_some() => Err(Error::new_spanned(
+            reference,
+            "a step reads what it is given: write `&` without `mut`, or take the input by value",
+        )),
+        Type::Reference(reference) if is_context(&reference.elem) => {
+            if has_context {
+                return Err(Error::new_spanned(reference, "the context is given once: leave this parameter out"));
+            }
+            Ok(Argument::Context)
+        }
+        Type::Reference(reference) => {
+            let target = sized(&reference.elem)?;
+            Ok(if has_input { Argument::Resource(target) } else { Argument::InputByReference(target) })
+        }
+        other if is_context(other) => {
+            Err(Error::new_spanned(other, "the context is given by reference: write `&StepContext`"))
+        }
+        other if has_input => Err(Error::new_spanned(
+            other,
+            "the parameters after the input are resources, and those are given by reference: write `&` before the type",
+        )),
+        other => Ok(Argument::InputByValue(sized(other)?)),
+    }
+}
+
+fn is_context(ty: &Type) -> bool {
+    last_name(ty).is_some_and(|name| name == "StepContext")
+}
+
+/// The type, if a value of it can be stored or looked up.
+fn sized(ty: &Type) -> Result<Type> {
+    let text = match ungrouped(ty) {
+        Type::ImplTrait(_) => "a step's input is one type: write its name, not `impl …`",
+        Type::TraitObject(_) => "this has no size: take a sized type, like `&Arc<dyn …>`",
+        Type::Slice(_) => "this has no size: take a `&Vec<…>`",
+        Type::Path(path) if path.path.is_ident("str") => "this has no size: take a `&String`",
+        Type::Infer(_) => "write the type out: it is what is stored",
+        other => return Ok(other.clone()),
+    };
+    Err(Error::new_spanned(ty, text))
+}
+
+fn output(output: &ReturnType, function: Span) -> Result<Output> {
+    const FORM: &str = "a step's function returns `StepResult<T>` or `Result<T, E>`";
+    let ReturnType::Type(_, ty) = output else {
+        return Err(Error::new(function, format!("{FORM}: write `-> StepResult<()>`, and end with `finish(())`")));
+    };
+    let ty = ungrouped(ty);
+    match ty {
+        Type::ImplTrait(_) => Err(Error::new_spanned(ty, format!("{FORM}: for a future write `async fn`"))),
+        Type::Path(_) => Ok(match argument_of(ty, &["StepResult", "Result"]) {
+            Some(inner) => Output::Is(argument_of(inner, &["Progress"]).unwrap_or(inner).clone()),
+            None => Output::Of(ty.clone()),
+        }),
+        _ => Err(Error::new_spanned(ty, FORM)),
+    }
+}
+
+/// A pipeline; `span` is that of the attribute.
+pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<GoodPipeline> {
+    unit_struct(item)?;
+    let name = written.name.map(|name| storable(&name, MAX_NAME)).transpose()?;
+    let form = "a pipeline has at least one step: write `#[pipeline(steps = [FirstStep, SecondStep])]`";
+    let steps = written.steps.ok_or_else(|| Error::new(Span::call_site(), form))?;
+    if steps.stages.is_empty() {
+        return Err(Error::new(steps.span, form));
+    }
+    Ok(GoodPipeline {
+        name: name.unwrap_or_else(|| item.ident.unraw().to_string()),
+        steps: steps.stages.into_iter().map(|Stage::Step(path)| path).collect(),
+        input: written.input,
+        output: written.output,
+    })
+}
+
+fn unit_struct(item: &DeriveInput) -> Result<()> {
+    let text = format!("a pipeline has no fields and no parameters: write `struct {};`", item.ident);
+    not_generic(&item.generics, &text)?;
+    match &item.data {
+        Data::Struct(data) if matches!(data.fields, Fields::Unit) => Ok(()),
+        Data::Struct(data) => Err(Error::new_spanned(&data.fields, text)),
+        _ => Err(Error::new(item.ident.span(), text)),
+    }
+}
