@@ -4,15 +4,29 @@
 use prorch::prelude::*;
 
 #[step(retry(max_attempts = 3, backoff = "1s..1m"), timeout = "30s", poll = "2s")]
-struct A { n: u64 }
-impl Step for A { type Input = u64; type Output = String;
-    async fn on_start(&mut self, _: &u64, _: &StepContext) -> StepResult<String> { self.n += 1; finish(String::new()) } }
+struct A {
+    n: u64,
+}
+impl Step for A {
+    type Input = u64;
+    type Output = String;
+    async fn on_start(&mut self, _: &u64, _: &StepContext) -> StepResult<String> {
+        self.n += 1;
+        finish(String::new())
+    }
+}
 
 #[step]
-async fn b(text: String, cx: &StepContext) -> Result<u64, std::io::Error> { let _ = cx; Ok(text.len() as u64) }
+async fn b(text: String, cx: &StepContext) -> Result<u64, std::io::Error> {
+    let _ = cx;
+    Ok(text.len() as u64)
+}
 
 #[step]
-fn c(cx: &StepContext, n: &u64, s: &String) -> StepResult<u64> { let _ = (cx, s); finish(*n) }
+fn c(cx: &StepContext, n: &u64, s: &String) -> StepResult<u64> {
+    let _ = (cx, s);
+    finish(*n)
+}
 
 #[pipeline(steps = [A, b, c, c])]
 struct P;
