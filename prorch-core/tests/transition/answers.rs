@@ -19,7 +19,10 @@ fn a_finished_step_hands_over_to_the_next_in_one_update() {
     let [RecordWrite::New(first), RecordWrite::New(second)] = &decision.records[..] else {
         panic!("{:?}", decision.records)
     };
-    assert_eq!((first.status, first.output.clone(), first.ended_at), (Status::Finished, Some(text("1")), Some(at(3))));
+    assert_eq!(
+        (first.status, first.output.clone(), first.ended_at),
+        (Status::Finished, Some(text("1")), Some(at(3)))
+    );
     assert_eq!(first.entered_at, at(0), "the run came to its first step with the claim");
     assert_eq!(*second, StepRecord::new(stage(1), text("transfer"), at(3)));
     let update = decision.into_update(&stored, Guard::Held(stored.run.epoch, holder()), at(3));
@@ -47,7 +50,11 @@ fn pending_from_the_start_goes_on_at_once_and_later_by_the_poll() {
     assert_eq!(act(&mut stored, &plan(), again, at(2)), Next::Wait(Some(at(7))), "the poll is five seconds");
     claim(&mut stored, at(7));
     let own = answered(0, Hook::Start, Outcome::Pending(Some(seconds(60))), Kept::default());
-    assert_eq!(act(&mut stored, &plan(), own, at(7)), Next::Wait(Some(at(67))), "a time of its own is waited for");
+    assert_eq!(
+        act(&mut stored, &plan(), own, at(7)),
+        Next::Wait(Some(at(67))),
+        "a time of its own is waited for"
+    );
     assert_eq!(record(&stored, 0).due_at, Some(at(67)));
 }
 
@@ -129,7 +136,8 @@ fn an_error_throws_away_what_its_call_did() {
     let mut stored = pending_at(0);
     stored.receive(&signal(1, "go"));
     let before = record(&stored, 0).clone();
-    let kept = Kept { state: Some(text("9")), taken: vec![MessageId::from_bytes([1; 16])], ..Kept::default() };
+    let kept =
+        Kept { state: Some(text("9")), taken: vec![MessageId::from_bytes([1; 16])], ..Kept::default() };
     act(&mut stored, &plan(), answered(0, Hook::Continue, errored(), kept), at(1));
     assert_eq!((record(&stored, 0).state.clone(), stored.untaken().count()), (before.state, 1));
 }

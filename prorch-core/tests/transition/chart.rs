@@ -141,5 +141,8 @@ fn the_chart_in_the_docs_is_what_the_code_does() {
     let page = std::fs::read_to_string(path).unwrap();
     let shown = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map(|(chart, _)| chart);
     let chart = chart();
-    assert!(shown == Some(&*chart), "between the markers of docs/state-machine.md there should be:\n\n{chart}");
+    assert!(
+        shown == Some(&*chart),
+        "between the markers of docs/state-machine.md there should be:\n\n{chart}"
+    );
 }
