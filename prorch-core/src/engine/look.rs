@@ -39,7 +39,8 @@ impl Look {
     /// A claim brought less than it might have: nothing more is due, unless something changed meanwhile; when that
     /// changes is not known yet.
     pub(super) const fn nothing(&mut self) {
-        *self = Self { now: self.changed, changed: false, at: None, asked: false, question: self.question + 1 };
+        *self =
+            Self { now: self.changed, changed: false, at: None, asked: false, question: self.question + 1 };
     }
 
     /// Whether the store should be asked when something is due; from now on it counts as asked.
