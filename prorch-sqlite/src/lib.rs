@@ -1,9 +1,31 @@
-//! prorch's repository on an embedded SQLite database.
+//! prorch's repository on an embedded SQLite database: one file, no server, several processes.
+//!
+//! One thread writes, in one transaction for everything that waits; a few threads read. What a call means is said by
+//! [`prorch_core::repository::Repository`]; in here it is said in SQL.
 
-/// What a returned write survives.
-#[derive(Debug)]
-pub enum Durability {}
+mod repository;
+mod builder;
+mod handle;
+mod reader;
+mod writer;
+mod batch;
+mod wal;
+mod watch;
+mod open;
+mod schema;
+mod snapshot;
+mod definitions;
+mod hot;
+mod inbox;
+mod insert;
+mod update;
+mod due;
+mod claim;
+mod read;
+mod search;
+mod columns;
+mod codes;
+mod error;
 
-/// Runs in a SQLite file.
-#[derive(Debug)]
-pub struct SqliteRepository;
+pub use builder::{Durability, SqliteBuilder};
+pub use repository::SqliteRepository;

@@ -1,0 +1,128 @@
+//! Claims: the runs that are due, each with what a decision needs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prorch_core::model::{MAX_REASON, bounded};
+use prorch_core::repository::{Answer, Claim, ClaimRequest, Lease, Run, StoredRun, Timestamp};
+use rusqlite::{Connection, Statement, params};
+
+use crate::codes::{micros, status_code};
+use crate::definitions::Definitions;
+use crate::due::{Candidate, Due};
+use crate::error::Fault;
+use crate::read::Reads;
+
+const TAKE: &str =
+    "UPDATE runs SET status = ?2, epoch = ?3, holder = ?4, lease_length = ?5, due_at = ?6, crashes = ?7,
+    started_at = ?8, stuck = NULL WHERE run = ?1";
+const PUT_OFF: &str =
+    "UPDATE runs SET holder = NULL, lease_length = NULL, due_at = ?2, stuck = ?3 WHERE run = ?1";
+
+/// How long a row that can't be read is left alone.
+const LEAVE_FOR: Duration = Duration::from_secs(60);
+
+pub(crate) struct Claims<'c> {
+    connection: &'c Connection,
+    due: Due<'c>,
+    reads: Reads<'c>,
+    take: Statement<'c>,
+}
+
+impl<'c> Claims<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            due: Due::prepare(connection)?,
+            reads: Reads::prepare(connection)?,
+            take: connection.prepare(TAKE)?,
+        })
+    }
+
+    /// Claims what is due. A row that can't be read is put off, and the next in line gets its place.
+    pub(crate) fn claim(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        request: &ClaimRequest,
+    ) -> Result<Vec<Claim>, Fault> {
+        let mut claims = Vec::new();
+        let mut rest = request.clone();
+        loop {
+            let candidates = self.due.candidates(definitions, &rest)?;
+            let unreadable = self.take_all(definitions, &rest, &candidates, &mut claims)?;
+            rest.limit = request.limit.saturating_sub(claims.len());
+            rest.suspect = request.suspect && !claims.iter().any(|claim| claim.stored.run.is_suspect());
+            if unreadable == 0 || rest.limit == 0 {
+                return Ok(claims);
+            }
+        }
+    }
+
+    /// Takes the candidates and says how many of them could not be read.
+    fn take_all(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        request: &ClaimRequest,
+        candidates: &[Candidate],
+        claims: &mut Vec<Claim>,
+    ) -> Result<usize, Fault> {
+        let mut unreadable = 0;
+        for candidate in candidates {
+            match self.take(definitions, request, candidate.place) {
+                Ok(claim) => claims.extend(claim),
+                Err(fault @ Fault::Unreadable { .. }) => {
+                    self.put_off(candidate.place, &fault, request.now)?;
+                    unreadable += 1;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// Reads the run whole and only then takes it: one that can't be read is never held.
+    fn take(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        request: &ClaimRequest,
+        place: i64,
+    ) -> Result<Option<Claim>, Fault> {
+        let Some((locator, run)) = self.reads.at(definitions, place)? else { return Ok(None) };
+        let bare = StoredRun { run, locator, records: BTreeMap::new(), inbox: Vec::new() };
+        let mut stored = self.reads.work(bare)?;
+        let lease = Lease::new(request.holder, request.now, request.lease);
+        let update = stored.run.claim(lease, request.now);
+        if !matches!(update.apply(&mut stored), Answer::Applied { .. }) {
+            return Ok(None);
+        }
+        self.write(place, &stored.run, lease)?;
+        Ok(Some(Claim { stored }))
+    }
+
+    fn write(&mut self, place: i64, run: &Run, lease: Lease) -> Result<(), Fault> {
+        self.take.execute(params![
+            place,
+            status_code(run.state.status),
+            run.epoch.0.cast_signed(),
+            lease.holder.as_bytes(),
+            micros(lease.length),
+            lease.until.as_micros(),
+            run.state.crashes,
+            run.state.started_at.map(Timestamp::as_micros),
+        ])?;
+        Ok(())
+    }
+
+    /// Leaves a row that can't be read for a while, with a note that says why. Whatever made it so may also have broken
+    /// a rule of the table: that must not keep it at the front of the queue.
+    fn put_off(&self, place: i64, fault: &Fault, now: Timestamp) -> Result<(), Fault> {
+        tracing::warn!(prorch.place = place, %fault, "a run can't be read and is left for a minute");
+        self.connection.execute_batch("PRAGMA ignore_check_constraints = ON")?;
+        let due_at = (now + LEAVE_FOR).as_micros();
+        let stuck = bounded(&fault.to_string(), MAX_REASON);
+        let written = self.connection.execute(PUT_OFF, params![place, due_at, &*stuck]);
+        self.connection.execute_batch("PRAGMA ignore_check_constraints = OFF")?;
+        written?;
+        Ok(())
+    }
+}

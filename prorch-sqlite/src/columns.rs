@@ -1,0 +1,255 @@
+//! Rows as values: one column after the other, each with its name when it can't be read.
+
+use prorch_core::repository::{
+    Cause, Epoch, Lease, Locator, Mail, Message, MessageId, Metadata, Position, Run, RunId, RunState, Status,
+    StepProgress, StepRecord, Text, Timestamp, WorkerId,
+};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, ValueRef};
+
+use crate::codes::{cause_of, length_of, status_of};
+use crate::definitions::Definitions;
+use crate::error::Fault;
+
+/// The columns of [`run`], in its order.
+macro_rules! run_columns {
+    () => {
+        "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
+         created_at, started_at, ended_at, key, stuck, cause_kind, cause_step, cause, metadata, input, output"
+    };
+}
+/// The columns of [`record`], in its order.
+macro_rules! record_columns {
+    () => {
+        "position, name, status, resumable, attempt, errors, state, output, error, due_at, awaits, done, total, \
+         metadata, entered_at, ended_at"
+    };
+}
+/// The columns of [`message`], in its order.
+macro_rules! message_columns {
+    () => {
+        "id, seq, at, taken, kind, name, body"
+    };
+}
+pub(crate) use {message_columns, record_columns, run_columns};
+
+/// A row that is read from left to right.
+pub(crate) struct Columns<'a> {
+    row: &'a Row<'a>,
+    table: &'static str,
+    next: usize,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) const fn new(table: &'static str, row: &'a Row<'a>) -> Self {
+        Self { row, table, next: 0 }
+    }
+
+    /// The next column.
+    pub(crate) fn take<T: FromSql>(&mut self) -> Result<T, Fault> {
+        let value = self.row.get_ref(self.next)?;
+        self.next += 1;
+        T::column_result(value).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The next column, made into what it stands for; `Err` says what is wrong with it.
+    fn map<T, U>(&mut self, make: impl FnOnce(T) -> Result<U, String>) -> Result<U, Fault>
+    where
+        T: FromSql,
+    {
+        let value = self.take()?;
+        make(value).map_err(|why| self.unreadable(&why))
+    }
+
+    /// What is wrong with the column that was read last.
+    fn unreadable(&self, why: &dyn std::fmt::Display) -> Fault {
+        let name = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
+        Fault::Unreadable { column: format!("{}.{name}", self.table), why: why.to_string() }
+    }
+
+    pub(crate) fn text(&mut self) -> Result<Text, Fault> {
+        self.take::<Words>().map(|words| words.0)
+    }
+
+    fn maybe_text(&mut self) -> Result<Option<Text>, Fault> {
+        Ok(self.take::<Option<Words>>()?.map(|words| words.0))
+    }
+
+    pub(crate) fn maybe_time(&mut self) -> Result<Option<Timestamp>, Fault> {
+        Ok(self.take::<Option<i64>>()?.map(Timestamp::from_micros))
+    }
+
+    fn time(&mut self) -> Result<Timestamp, Fault> {
+        self.take().map(Timestamp::from_micros)
+    }
+
+    fn count(&mut self) -> Result<u32, Fault> {
+        self.map(|value: i64| u32::try_from(value).map_err(|_| format!("{value} is no count")))
+    }
+
+    fn flag(&mut self) -> Result<bool, Fault> {
+        self.map(|value: i64| match value {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(format!("{value} is neither 0 nor 1")),
+        })
+    }
+
+    pub(crate) fn status(&mut self) -> Result<Status, Fault> {
+        self.map(|code| status_of(code).ok_or_else(|| format!("{code} is no status")))
+    }
+
+    fn metadata(&mut self) -> Result<Metadata, Fault> {
+        self.map(|text: Option<Words>| match text {
+            None => Ok(Metadata::new()),
+            Some(text) => serde_json::from_str(&text.0).map_err(|error| error.to_string()),
+        })
+    }
+
+    /// The bits of a number without a sign.
+    pub(crate) fn bits(&mut self) -> Result<u64, Fault> {
+        self.take::<i64>().map(i64::cast_unsigned)
+    }
+
+    /// Holder and length; a run that is held is due when its lease ends.
+    pub(crate) fn lease(&mut self) -> Result<Option<(WorkerId, i64)>, Fault> {
+        let holder = self.take::<Option<[u8; 16]>>()?;
+        let length = self.take::<Option<i64>>()?;
+        match (holder, length) {
+            (Some(holder), Some(length)) => Ok(Some((WorkerId::from_bytes(holder), length))),
+            (None, None) => Ok(None),
+            _ => Err(self.unreadable(&"a lease has a holder and a length, or neither")),
+        }
+    }
+
+    /// When the run is due, and with it the lease.
+    pub(crate) fn due(
+        &mut self,
+        lease: Option<(WorkerId, i64)>,
+    ) -> Result<(Option<Timestamp>, Option<Lease>), Fault> {
+        let due_at = self.maybe_time()?;
+        match (lease, due_at) {
+            (None, _) => Ok((due_at, None)),
+            (Some((holder, length)), Some(until)) => {
+                Ok((due_at, Some(Lease { holder, until, length: length_of(length) })))
+            }
+            (Some(_), None) => Err(self.unreadable(&"a run that is held has an end of its lease")),
+        }
+    }
+
+    fn cause(&mut self) -> Result<Option<Cause>, Fault> {
+        let kind = self.map(|code: Option<i64>| match code {
+            None => Ok(None),
+            Some(code) => cause_of(code).map(Some).ok_or_else(|| format!("{code} is no kind of cause")),
+        })?;
+        let step = self.maybe_text()?;
+        let text = self.maybe_text()?;
+        Ok(kind.map(|kind| Cause { step, kind, text: text.unwrap_or_default() }))
+    }
+}
+
+/// Text without a `String` in between.
+struct Words(Text);
+
+impl FromSql for Words {
+    fn column_result(value: ValueRef<'_>) -> Result<Self, FromSqlError> {
+        value.as_str().map(|text| Self(Text::from(text)))
+    }
+}
+
+/// The run in a row of [`run_columns`].
+pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(Locator, Run), Fault> {
+    let mut columns = Columns::new("runs", row);
+    let locator = Locator(columns.bits()?);
+    let id = RunId::from_bytes(columns.take()?);
+    let definition = columns.take::<i64>()?;
+    let definition = definitions
+        .resolve(definition)?
+        .ok_or_else(|| columns.unreadable(&format_args!("there is no definition {definition}")))?;
+    let status = columns.status()?;
+    let priority = columns.take()?;
+    let paused = columns.flag()?;
+    let crashes = columns.count()?;
+    let epoch = Epoch(columns.bits()?);
+    let lease = columns.lease()?;
+    let (due_at, lease) = columns.due(lease)?;
+    let inbox_seq = columns.bits()?;
+    let created_at = columns.time()?;
+    let started_at = columns.maybe_time()?;
+    let ended_at = columns.maybe_time()?;
+    let key = columns.maybe_text()?;
+    let stuck = columns.maybe_text()?;
+    let cause = columns.cause()?;
+    let metadata = columns.metadata()?;
+    let input = columns.text()?;
+    let output = columns.maybe_text()?;
+    let state = RunState { status, output, cause, metadata, paused, crashes, stuck, started_at, ended_at };
+    let run =
+        Run { id, definition, input, key, priority, created_at, state, epoch, lease, due_at, inbox_seq };
+    Ok((locator, run))
+}
+
+/// The record in a row of [`record_columns`].
+pub(crate) fn record(row: &Row<'_>) -> Result<StepRecord, Fault> {
+    let mut columns = Columns::new("records", row);
+    Ok(StepRecord {
+        position: columns.map(|packed: i64| match packed {
+            0.. => Ok(Position::from(packed)),
+            _ => Err(format!("{packed} is no position")),
+        })?,
+        name: columns.text()?,
+        status: columns.status()?,
+        resumable: columns.flag()?,
+        attempt: columns.count()?,
+        errors: columns.count()?,
+        state: columns.maybe_text()?,
+        output: columns.maybe_text()?,
+        error: columns.maybe_text()?,
+        due_at: columns.maybe_time()?,
+        awaits: columns.maybe_text()?,
+        progress: {
+            let done = columns.take::<Option<i64>>()?;
+            let total = columns.take::<Option<i64>>()?;
+            done.zip(total).map(|(done, total)| StepProgress {
+                done: done.cast_unsigned(),
+                total: total.cast_unsigned(),
+            })
+        },
+        metadata: columns.metadata()?,
+        entered_at: columns.time()?,
+        ended_at: columns.maybe_time()?,
+    })
+}
+
+/// What a message says, as the columns `kind`, `name` and `body`. One that was taken keeps only its kind.
+pub(crate) fn mail_parts(mail: &Mail) -> (i64, Option<&str>, Option<&str>) {
+    match mail {
+        Mail::Signal { name, payload } => (0, Some(name), Some(payload)),
+        Mail::Cancel { reason } => (1, None, Some(reason)),
+        Mail::Pause => (2, None, None),
+        Mail::Resume => (3, None, None),
+    }
+}
+
+/// The message in a row of [`message_columns`].
+pub(crate) fn message(row: &Row<'_>) -> Result<Message, Fault> {
+    let mut columns = Columns::new("messages", row);
+    let id = MessageId::from_bytes(columns.take()?);
+    let seq = columns.bits()?;
+    let at = columns.time()?;
+    let taken = columns.flag()?;
+    let kind = columns.take::<i64>()?;
+    let name = columns.maybe_text()?.unwrap_or_default();
+    let body = columns.maybe_text()?.unwrap_or_default();
+    let mail = match kind {
+        0 => Mail::Signal { name, payload: body },
+        1 => Mail::Cancel { reason: body },
+        2 => Mail::Pause,
+        3 => Mail::Resume,
+        _ => {
+            let why = format!("{kind} is no kind of message");
+            return Err(Fault::Unreadable { column: "messages.kind".into(), why });
+        }
+    };
+    Ok(Message { id, seq, at, taken, mail })
+}

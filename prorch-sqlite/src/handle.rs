@@ -1,0 +1,159 @@
+//! What all clones of a repository share: the ways to its threads.
+
+use std::fmt;
+use std::sync::mpsc as plain;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use prorch_core::repository::{StoreError, StoreErrorKind};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::{Batches, Done, Request};
+use crate::builder::SqliteBuilder;
+use crate::error::{Fault, broken};
+use crate::open;
+use crate::reader::{self, Read, Reply};
+use crate::watch::{self, Changes};
+use crate::writer::{self, Call, Setting};
+
+/// How many callers may wait in line before the next one waits to get into it.
+const LINE: usize = 1_024;
+
+pub(crate) struct Handle {
+    calls: Option<mpsc::Sender<Call>>,
+    /// None when the thread that writes also reads.
+    questions: Option<mpsc::Sender<Read>>,
+    stop_watch: Option<plain::Sender<()>>,
+    /// In the order in which they end: the writer is last, because the last one to close the file tidies up.
+    threads: Vec<JoinHandle<()>>,
+    pub(crate) changes: Arc<Changes>,
+}
+
+impl Handle {
+    /// The file, with its threads.
+    pub(crate) fn open(builder: SqliteBuilder) -> Result<Self, StoreError> {
+        let SqliteBuilder { path, durability, readers, lock_wait } = builder;
+        let connection = open::writer(&path, durability)?;
+        check_schema(&connection)?;
+        let changes = Arc::new(Changes::new());
+        let (calls, inbox) = mpsc::channel(LINE);
+        let (questions, asked) = mpsc::channel(LINE);
+        let (stop_watch, stopped) = plain::channel();
+        let asked = Arc::new(Mutex::new(asked));
+        let watched = open::reader(&path, durability)?;
+        let reading =
+            (0..readers.max(1)).map(|_| open::reader(&path, durability)).collect::<Result<Vec<_>, _>>()?;
+        // From here on a thread that can't be started ends those that were: the handle is dropped.
+        let mut handle = Self {
+            calls: Some(calls),
+            questions: Some(questions),
+            stop_watch: Some(stop_watch),
+            threads: Vec::new(),
+            changes: Arc::clone(&changes),
+        };
+        let told = Arc::clone(&changes);
+        handle.start("prorch-watch", move || watch::poll(&watched, &told, &stopped))?;
+        for connection in reading {
+            let asked = Arc::clone(&asked);
+            handle.start("prorch-read", move || reader::serve(&connection, &asked))?;
+        }
+        let setting = Setting { calls: inbox, changes, lock_wait, path: Some(path) };
+        handle.start("prorch-write", move || writer::serve(connection, setting))?;
+        Ok(handle)
+    }
+
+    /// A database in memory, with one thread for all.
+    pub(crate) fn open_in_memory() -> Result<Self, StoreError> {
+        let connection = open::in_memory()?;
+        let changes = Arc::new(Changes::new());
+        let (calls, inbox) = mpsc::channel(LINE);
+        let mut handle = Self {
+            calls: Some(calls),
+            questions: None,
+            stop_watch: None,
+            threads: Vec::new(),
+            changes: Arc::clone(&changes),
+        };
+        let setting = Setting { calls: inbox, changes, lock_wait: std::time::Duration::ZERO, path: None };
+        handle.start("prorch-write", move || writer::serve(connection, setting))?;
+        Ok(handle)
+    }
+
+    fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let started = std::thread::Builder::new().name(name.into()).spawn(work);
+        let thread = started.map_err(|error| {
+            StoreError::new(StoreErrorKind::Transient, format!("no thread can be started: {error}"))
+                .with_source(error)
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Asks the thread that writes.
+    pub(crate) async fn write(
+        &self,
+        request: impl FnOnce(Reply<Done>) -> Request,
+    ) -> Result<Done, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        send(self.calls.as_ref(), Call::Write(request(reply))).await?;
+        // Without an answer from a thread that ended it is not known how far it came.
+        answer.await.unwrap_or_else(|_| Err(gone(StoreErrorKind::Ambiguous)))
+    }
+
+    /// Asks a thread that reads.
+    pub(crate) async fn read<T>(&self, read: impl FnOnce(Reply<T>) -> Read) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let read = read(reply);
+        match &self.questions {
+            Some(questions) => send(Some(questions), read).await?,
+            None => send(self.calls.as_ref(), Call::Read(read)).await?,
+        }
+        answer.await.unwrap_or_else(|_| Err(gone(StoreErrorKind::Broken)))
+    }
+}
+
+/// Ends the threads, when all that was asked is done.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop_watch = None;
+        self.questions = None;
+        self.calls = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has told so.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("threads", &self.threads.len()).finish_non_exhaustive()
+    }
+}
+
+/// Finds a table or an index that somebody took away when the file is opened, not at the first write.
+fn check_schema(connection: &Connection) -> Result<(), StoreError> {
+    let fits = Batches::prepare(connection).map(drop);
+    fits.map_err(|error| {
+        let what = format!(
+            "the tables are not those that prorch made: {error}; put a copy that is whole in its place"
+        );
+        Fault::Misfit(what).into_error("the database can't be used")
+    })
+}
+
+async fn send<T>(line: Option<&mpsc::Sender<T>>, call: T) -> Result<(), StoreError> {
+    let line = line.ok_or_else(|| gone(StoreErrorKind::Broken))?;
+    line.send(call).await.map_err(|_| gone(StoreErrorKind::Broken))
+}
+
+fn gone(kind: StoreErrorKind) -> StoreError {
+    match kind {
+        StoreErrorKind::Broken => broken("the database's thread ended: open it again"),
+        kind => StoreError::new(
+            kind,
+            "the database's thread ended before it answered: ask again after opening it",
+        ),
+    }
+}

@@ -1,0 +1,206 @@
+//! Connections: opened, set up, and what was set up read back.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use prorch_core::repository::{StoreError, StoreErrorKind};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::builder::Durability;
+use crate::error::Fault;
+use crate::schema::{APPLICATION, VERSION, migrate};
+
+/// Before 3.51.3 two connections that write and checkpoint at once could corrupt a WAL database.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long SQLite itself waits for a lock before it says so.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Write,
+    Read,
+}
+
+/// A connection that writes to the file, which is made and brought to the newest schema where necessary.
+pub(crate) fn writer(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    check_library()?;
+    check_place(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let told = |fault: Fault| fault.into_error(&format!("{} can't be opened", path.display()));
+    check_owner(&connection, path)?;
+    switch_to_wal(&connection).map_err(told)?;
+    configure(&connection, Purpose::Write, durability).map_err(told)?;
+    bring_up(&connection, path)?;
+    Ok(connection)
+}
+
+/// A connection that reads from a file that is there.
+pub(crate) fn reader(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    // It is opened for writing all the same: only such a connection can take part in the shared index of the WAL.
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    configure(&connection, Purpose::Read, durability)
+        .map_err(|fault| fault.into_error(&format!("{} can't be read", path.display())))?;
+    Ok(connection)
+}
+
+/// A database in memory, which ends with its connection.
+pub(crate) fn in_memory() -> Result<Connection, StoreError> {
+    check_library()?;
+    let told = |fault: Fault| fault.into_error("a database in memory can't be made");
+    let connection = Connection::open_in_memory().map_err(|error| told(error.into()))?;
+    migrate(&connection, 0).map_err(|error| told(error.into()))?;
+    Ok(connection)
+}
+
+fn check_library() -> Result<(), StoreError> {
+    if rusqlite::version_number() >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    Err(refuse(format!(
+        "SQLite {} is too old: it can corrupt a file that two connections write to. Build with 3.51.3 or newer (rusqlite's \
+         feature `bundled` brings one)",
+        rusqlite::version()
+    )))
+}
+
+fn check_place(path: &Path) -> Result<(), StoreError> {
+    let shown = path.display();
+    if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
+        return Err(refuse(
+            "that is no path of a file: runs in memory are opened with `open_in_memory`".into(),
+        ));
+    }
+    if path.is_dir() {
+        return Err(refuse(format!("{shown} is a directory: name a file in it, such as {shown}/prorch.db")));
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match parent {
+        Some(parent) if !parent.is_dir() => Err(refuse(format!(
+            "{shown} can't be made, because the directory {} is not there: create it first",
+            parent.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let connection = opened.and_then(|connection| {
+        connection.busy_timeout(LOCK_PATIENCE)?;
+        Ok(connection)
+    });
+    connection.map_err(|error| Fault::from(error).into_error(&format!("{} can't be opened", path.display())))
+}
+
+/// Refuses a file that is another program's, or of a version of prorch that is not out yet.
+fn check_owner(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let shown = path.display();
+    let (application, version, tables) =
+        owner(connection).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => {
+                refuse(format!("{shown} is there, but it is no SQLite database: name another file"))
+            }
+            _ => Fault::from(error).into_error(&format!("{shown} can't be opened")),
+        })?;
+    if application != APPLICATION && (application != 0 || version != 0 || tables != 0) {
+        return Err(refuse(format!(
+            "{shown} is a database of another program: name a file that prorch has to itself"
+        )));
+    }
+    if version > VERSION {
+        return Err(refuse(format!(
+            "{shown} was written by a newer prorch (its schema is number {version}, this version knows {VERSION}): update \
+             this program"
+        )));
+    }
+    Ok(())
+}
+
+fn owner(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((application, version, tables))
+}
+
+/// Readers and the writer don't wait for each other in this mode. Two processes that switch a new file at once may see
+/// each other's lock in a way that SQLite does not wait for.
+fn switch_to_wal(connection: &Connection) -> Result<(), Fault> {
+    let began = Instant::now();
+    loop {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => return Err(not_set("journal_mode", "wal", &mode)),
+            Err(error) if is_busy(&error) && began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn configure(connection: &Connection, purpose: Purpose, durability: Durability) -> Result<(), Fault> {
+    let reading = i64::from(purpose == Purpose::Read);
+    let cache = if purpose == Purpose::Write { -32_768 } else { -4_096 };
+    for (pragma, value) in [
+        ("synchronous", durability.synchronous()),
+        // On Apple's systems a plain fsync leaves the data in the drive's cache.
+        ("fullfsync", i64::from(durability == Durability::PowerLoss)),
+        ("checkpoint_fullfsync", i64::from(durability == Durability::PowerLoss)),
+        ("foreign_keys", 1),
+        // The writer checkpoints by itself, so that it sees the error of a disk that fails in it.
+        ("wal_autocheckpoint", 0),
+        ("cache_size", cache),
+        ("temp_store", 2),
+        ("query_only", reading),
+    ] {
+        set(connection, pragma, value)?;
+    }
+    // Of the connections of one repository the writer is closed last, and it alone tidies up.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, purpose == Purpose::Read)?;
+    Ok(())
+}
+
+/// Sets a pragma and reads it back: SQLite says nothing when it does not take one.
+fn set(connection: &Connection, pragma: &str, value: i64) -> Result<(), Fault> {
+    connection.pragma_update(None, pragma, value)?;
+    let found: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+    if found == value { Ok(()) } else { Err(not_set(pragma, &value.to_string(), &found.to_string())) }
+}
+
+fn not_set(pragma: &str, wanted: &str, found: &str) -> Fault {
+    Fault::Misfit(format!(
+        "SQLite does not take {pragma} = {wanted} here (it stays at {found}); the file must be on a local disk, and SQLite \
+         built with WAL"
+    ))
+}
+
+/// Brings the schema up to date. Of several processes one does it, under the write lock, and the others find it done.
+fn bring_up(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let told = |error: rusqlite::Error| {
+        Fault::from(error).into_error(&format!("{} can't be set up", path.display()))
+    };
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
+    // Read again under the lock: another process may have been first, and may have been a newer one.
+    let ready = check_owner(connection, path).and_then(|()| {
+        let version: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;
+        if version < VERSION { migrate(connection, version).map_err(told) } else { Ok(()) }
+    });
+    let end = if ready.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    connection.execute_batch(end).map_err(told)?;
+    ready
+}
+
+fn refuse(what: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Broken, what)
+}

@@ -1,0 +1,145 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prorch_core::repository::{
+    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
+};
+
+use crate::batch::{Done, Request, Weight};
+use crate::builder::SqliteBuilder;
+use crate::handle::Handle;
+use crate::reader::Read;
+
+/// Runs in a SQLite file. Cheap to clone: clones share the file's threads.
+///
+/// What was written when a call returned survives a crash and a power loss (see [`Durability`](crate::Durability) for
+/// less). Several repositories, also of several processes, may have one file open, as long as it is on a local disk.
+/// Any runtime may call it: the work is done on threads of its own.
+///
+/// When the last clone is dropped, that waits until what was asked for is written and the file is closed.
+#[derive(Clone, Debug)]
+pub struct SqliteRepository {
+    handle: Arc<Handle>,
+}
+
+impl SqliteRepository {
+    /// Opens the file at `path`; makes it when it is not there. [`builder`](Self::builder) has more to set.
+    ///
+    /// ```
+    /// # use prorch_sqlite::SqliteRepository;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("jobs.db");
+    /// let repository = SqliteRepository::open(path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when its directory is not there or not writable, when it is a directory, no SQLite database, one of
+    /// another program or one of a newer version of prorch; each says what to do about it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::builder(path).open()
+    }
+
+    /// What [`open`](Self::open) does, with other settings.
+    pub fn builder(path: impl Into<PathBuf>) -> SqliteBuilder {
+        SqliteBuilder::new(path.into())
+    }
+
+    /// A database in memory, for tests. It ends with the last clone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the SQLite library is too old or there is no memory.
+    pub fn open_in_memory() -> Result<Self, StoreError> {
+        Handle::open_in_memory().map(Self::of)
+    }
+
+    pub(crate) fn with(builder: SqliteBuilder) -> Result<Self, StoreError> {
+        Handle::open(builder).map(Self::of)
+    }
+
+    fn of(handle: Handle) -> Self {
+        Self { handle: Arc::new(handle) }
+    }
+
+    async fn write(
+        &self,
+        runs: Vec<NewRun>,
+        updates: Arc<[Update]>,
+        claim: Option<ClaimRequest>,
+    ) -> Result<Done, StoreError> {
+        // What can be checked and counted before the thread that writes is not done there.
+        let refused = refused(&updates);
+        let weight = weight(&runs, &updates, claim.as_ref());
+        self.handle.write(|reply| Request { runs, updates, refused, claim, weight, reply }).await
+    }
+}
+
+impl Repository for SqliteRepository {
+    async fn get(&self, id: RunId, part: Part) -> Result<Option<StoredRun>, StoreError> {
+        self.handle.read(|reply| Read::Get(id, part, reply)).await
+    }
+
+    async fn save(&self, runs: Vec<NewRun>) -> Result<Vec<Saved>, StoreError> {
+        for new in &runs {
+            check_new(new).map_err(|why| StoreError::new(StoreErrorKind::Refused, why.as_str()))?;
+        }
+        Ok(self.write(runs, Arc::from([]), None).await?.saved)
+    }
+
+    async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
+        Ok(self.write(Vec::new(), updates, None).await?.answers)
+    }
+
+    async fn search(&self, filter: &Filter) -> Result<Page, StoreError> {
+        let filter = Box::new(filter.clone());
+        self.handle.read(|reply| Read::Search(filter, reply)).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        self.write(Vec::new(), Arc::from([]), Some(request.clone())).await?.claims
+    }
+
+    async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
+        let Done { answers, claims, .. } = self.write(Vec::new(), updates, claim).await?;
+        Ok(Turn { answers, claims })
+    }
+
+    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
+        let request = request.clone();
+        self.handle.read(|reply| Read::NextDue(request, reply)).await
+    }
+
+    async fn changed(&self) {
+        self.handle.changes.next().await;
+    }
+}
+
+/// The updates that no store can take, and why.
+fn refused(updates: &[Update]) -> Vec<(usize, Text)> {
+    let checked = updates.iter().enumerate();
+    checked.filter_map(|(place, update)| check_update(update).err().map(|why| (place, why))).collect()
+}
+
+/// About how much a request adds to a transaction.
+fn weight(runs: &[NewRun], updates: &[Update], claim: Option<&ClaimRequest>) -> Weight {
+    let claimed = claim.map_or(0, |request| request.limit);
+    let started: usize = updates.iter().map(|update| update.starts.len()).sum();
+    let inputs = runs.iter().chain(updates.iter().flat_map(|update| &update.starts));
+    Weight {
+        rows: runs.len() + updates.len() + started + claimed,
+        bytes: inputs.map(|new| new.input.len()).sum::<usize>() + updates.iter().map(payload).sum::<usize>(),
+    }
+}
+
+fn payload(update: &Update) -> usize {
+    let size = |text: Option<&Text>| text.map_or(0, |text| text.len());
+    let records = update.records.iter().map(|write| write.record());
+    let records: usize =
+        records.map(|record| size(record.state.as_ref()) + size(record.output.as_ref())).sum();
+    records + size(update.state.as_ref().and_then(|state| state.output.as_ref()))
+}

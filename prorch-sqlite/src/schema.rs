@@ -1,0 +1,114 @@
+//! The tables, as numbered migrations.
+
+use rusqlite::Connection;
+
+/// The number of the newest schema that this version knows.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Marks a file as one of prorch's: the letters `pror`.
+pub(crate) const APPLICATION: i64 = 0x7072_6f72;
+
+/// Each takes a file from its place in the list to the next. One that was released never changes again.
+const MIGRATIONS: [&str; 1] = [FOUNDATION];
+
+/// The comments are kept in the file, for whoever opens it by hand.
+const FOUNDATION: &str = "
+CREATE TABLE pipelines (
+    pipeline INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE definitions (
+    definition INTEGER PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES pipelines (pipeline),
+    fingerprint INTEGER NOT NULL, -- 64 bits, read as a number with a sign
+    UNIQUE (pipeline, fingerprint)
+) STRICT;
+
+-- Times are microseconds since 1970 in UTC; payloads are JSON. Columns that change often come first, long ones last.
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- a UUID v7
+    definition INTEGER NOT NULL,
+    pipeline INTEGER NOT NULL, -- the definition's; beside it for the uniqueness of keys
+    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4), -- created, pending, finished, failed, cancelled
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+    paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+    epoch INTEGER NOT NULL DEFAULT 0,
+    holder BLOB CHECK (length(holder) = 16),
+    lease_length INTEGER CHECK (lease_length >= 0),
+    due_at INTEGER, -- while it is held: when the lease ends
+    inbox_seq INTEGER NOT NULL DEFAULT 0 CHECK (inbox_seq >= 0),
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    key TEXT CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 256),
+    stuck TEXT,
+    cause_kind INTEGER CHECK (cause_kind BETWEEN 0 AND 4), -- error, deadline, crash, refused, cancelled
+    cause_step TEXT,
+    cause TEXT,
+    metadata TEXT,
+    input TEXT NOT NULL,
+    output TEXT,
+    CHECK ((holder IS NULL) = (lease_length IS NULL)),
+    CHECK (holder IS NULL OR due_at IS NOT NULL),
+    CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
+    CHECK ((cause_kind IS NULL) = (cause IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
+
+-- Every run that is not ended is in exactly one of the next three.
+CREATE INDEX runs_due ON runs (definition, priority, lease_length, due_at)
+    WHERE due_at IS NOT NULL AND paused = 0 AND crashes < 2;
+CREATE INDEX runs_suspect ON runs (definition, priority, due_at, lease_length)
+    WHERE due_at IS NOT NULL AND paused = 0 AND crashes >= 2;
+CREATE INDEX runs_resting ON runs (definition)
+    WHERE status < 2 AND (due_at IS NULL OR paused = 1);
+
+CREATE TABLE records (
+    run INTEGER NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0), -- the stage in the upper 32 bits, the item in the lower
+    name TEXT NOT NULL,
+    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4),
+    resumable INTEGER NOT NULL CHECK (resumable IN (0, 1)),
+    attempt INTEGER NOT NULL CHECK (attempt >= 0),
+    errors INTEGER NOT NULL CHECK (errors >= 0),
+    state TEXT,
+    output TEXT,
+    error TEXT,
+    due_at INTEGER,
+    awaits TEXT,
+    done INTEGER,
+    total INTEGER,
+    metadata TEXT,
+    entered_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    PRIMARY KEY (run, position),
+    CHECK ((done IS NULL) = (total IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+    run INTEGER NOT NULL,
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    seq INTEGER NOT NULL CHECK (seq > 0),
+    at INTEGER NOT NULL,
+    taken INTEGER NOT NULL DEFAULT 0 CHECK (taken IN (0, 1)), -- the mark stays, the body goes
+    kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3), -- signal, cancel, pause, resume
+    name TEXT,
+    body TEXT,
+    PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX messages_waiting ON messages (run, seq) WHERE taken = 0;
+";
+
+/// Takes the file from schema number `from` to the newest. The caller holds the write lock.
+pub(crate) fn migrate(connection: &Connection, from: i64) -> rusqlite::Result<()> {
+    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        connection.execute_batch(migration)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", VERSION)
+}

@@ -1,0 +1,198 @@
+//! Search: what `Filter::page` in core says. SQL narrows it down and orders; `Filter::matches` has the last word.
+
+use prorch_core::repository::{Cursor, Definition, Filter, Order, Page, Run, Status, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::codes::status_code;
+use crate::definitions::Definitions;
+use crate::error::Fault;
+use crate::read::Reads;
+
+const BY_START: &str = "id";
+const BY_URGENCY: &str = "priority, CASE WHEN paused = 0 THEN ifnull(due_at, 9223372036854775807) ELSE 9223372036854775807 END, id";
+const BY_DUE: &str =
+    "CASE WHEN paused = 0 THEN ifnull(due_at, 9223372036854775807) ELSE 9223372036854775807 END, id";
+
+/// The three indexes that share the runs that are not ended; among a million that are, this finds them.
+const ACTIVE: &str = "run IN (
+    SELECT run FROM runs INDEXED BY runs_due WHERE due_at IS NOT NULL AND paused = 0 AND crashes < 2
+    UNION ALL
+    SELECT run FROM runs INDEXED BY runs_suspect WHERE due_at IS NOT NULL AND paused = 0 AND crashes >= 2
+    UNION ALL
+    SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND (due_at IS NULL OR paused = 1))";
+const DUE: &str = "paused = 0 AND due_at IS NOT NULL
+    AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length)";
+const OF_PIPELINE: &str = "pipeline = (SELECT pipeline FROM pipelines WHERE name = ?)";
+
+/// The page that the filter finds, in a transaction of the caller's.
+pub(crate) fn search(
+    connection: &Connection,
+    reads: &mut Reads<'_>,
+    definitions: &mut Definitions<'_>,
+    filter: &Filter,
+) -> Result<Page, Fault> {
+    let conditions = Conditions::of(filter, definitions)?;
+    let total =
+        if filter.total { Some(conditions.count(connection, reads, definitions, filter)?) } else { None };
+    let mut runs = conditions.page(connection, reads, definitions, filter)?;
+    let more = runs.len() > filter.limit;
+    runs.truncate(filter.limit);
+    let last = if more && filter.order == Order::Started { runs.last() } else { None };
+    Ok(Page { next: last.map(|run| Cursor(run.id)), total, runs })
+}
+
+/// What must hold, as SQL whose every value is bound.
+struct Conditions {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn of(filter: &Filter, definitions: &mut Definitions<'_>) -> Result<Self, Fault> {
+        let mut conditions = Self { sql: "1".into(), values: Vec::new() };
+        conditions.statuses(&filter.statuses);
+        if let Some(name) = &filter.pipeline {
+            conditions.and(OF_PIPELINE, [text(name)]);
+        }
+        if let Some(known) = &filter.definitions {
+            conditions.among("definition IN (", numbers(known, definitions)?);
+        }
+        if !filter.other_than.is_empty() {
+            conditions.among("definition NOT IN (", numbers(&filter.other_than, definitions)?);
+        }
+        if let Some(key) = &filter.key {
+            conditions.and("key = ?", [text(key)]);
+        }
+        if let Some(from) = filter.created_from {
+            conditions.and("created_at >= ?", [time(from)]);
+        }
+        if let Some(before) = filter.created_before {
+            conditions.and("created_at < ?", [time(before)]);
+        }
+        if let Some(now) = filter.due {
+            conditions.and(DUE, [time(now), time(now)]);
+        }
+        conditions.either(filter.suspect, "crashes >= 2", "crashes < 2");
+        conditions.either(filter.stuck, "stuck IS NOT NULL", "stuck IS NULL");
+        Ok(conditions)
+    }
+
+    fn statuses(&mut self, statuses: &[Status]) {
+        if statuses.is_empty() {
+            return;
+        }
+        if !statuses.iter().any(|status| status.is_terminal()) {
+            self.and(ACTIVE, []);
+        }
+        self.among("status IN (", statuses.iter().map(|status| status_code(*status)).collect());
+    }
+
+    fn and<const N: usize>(&mut self, condition: &str, values: [Value; N]) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.values.extend(values);
+    }
+
+    fn among(&mut self, opening: &str, values: Vec<i64>) {
+        self.and(opening, []);
+        self.sql.push_str(&vec!["?"; values.len()].join(", "));
+        self.sql.push(')');
+        self.values.extend(values.into_iter().map(Value::Integer));
+    }
+
+    fn either(&mut self, choice: Option<bool>, yes: &str, no: &str) {
+        if let Some(choice) = choice {
+            self.and(if choice { yes } else { no }, []);
+        }
+    }
+
+    fn count(
+        &self,
+        connection: &Connection,
+        reads: &mut Reads<'_>,
+        definitions: &mut Definitions<'_>,
+        filter: &Filter,
+    ) -> Result<u64, Fault> {
+        if filter.metadata.is_empty() {
+            let sql = format!("SELECT count(*) FROM runs WHERE {}", self.sql);
+            let count =
+                connection.prepare(&sql)?.query_row(params_from_iter(&self.values), |row| row.get(0))?;
+            return Ok(i64::cast_unsigned(count));
+        }
+        let mut count = 0;
+        self.visit(connection, reads, definitions, filter, BY_START, |_| {
+            count += 1;
+            true
+        })?;
+        Ok(count)
+    }
+
+    /// The runs of the page, and one more when there are more.
+    fn page(
+        mut self,
+        connection: &Connection,
+        reads: &mut Reads<'_>,
+        definitions: &mut Definitions<'_>,
+        filter: &Filter,
+    ) -> Result<Vec<Run>, Fault> {
+        let order = match filter.order {
+            Order::Started => BY_START,
+            Order::Urgency => BY_URGENCY,
+            Order::Due => BY_DUE,
+        };
+        if let (Order::Started, Some(Cursor(last))) = (filter.order, filter.after) {
+            self.and("id > ?", [Value::Blob(last.as_bytes().to_vec())]);
+        }
+        let mut found = Vec::new();
+        self.visit(connection, reads, definitions, filter, order, |run| {
+            found.push(run);
+            found.len() <= filter.limit
+        })?;
+        Ok(found)
+    }
+
+    /// Shows the runs in order, until `see` has enough. A row that can't be read is passed over.
+    fn visit(
+        &self,
+        connection: &Connection,
+        reads: &mut Reads<'_>,
+        definitions: &mut Definitions<'_>,
+        filter: &Filter,
+        order: &str,
+        mut see: impl FnMut(Run) -> bool,
+    ) -> Result<(), Fault> {
+        let sql = format!("SELECT run FROM runs WHERE {} ORDER BY {order}", self.sql);
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query(params_from_iter(&self.values))?;
+        while let Some(row) = rows.next()? {
+            let run = match reads.at(definitions, row.get(0)?) {
+                Ok(found) => found.map(|(_, run)| run),
+                Err(Fault::Unreadable { .. }) => None,
+                Err(fault) => return Err(fault),
+            };
+            let matching = run.filter(|run| filter.matches(run));
+            if matching.is_some_and(|run| !see(run)) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of those definitions that the store knows.
+fn numbers(known: &[Definition], definitions: &mut Definitions<'_>) -> Result<Vec<i64>, Fault> {
+    let mut numbers = Vec::with_capacity(known.len());
+    for definition in known {
+        numbers.extend(definitions.find(definition)?.map(|interned| interned.definition));
+    }
+    Ok(numbers)
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+const fn time(time: Timestamp) -> Value {
+    Value::Integer(time.as_micros())
+}

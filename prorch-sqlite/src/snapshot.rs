@@ -1,0 +1,52 @@
+//! Everything that one connection does, with its statements prepared once.
+
+use prorch_core::repository::{ClaimRequest, Filter, Page, Part, RunId, StoredRun, Timestamp};
+use rusqlite::Connection;
+
+use crate::definitions::Definitions;
+use crate::due::Due;
+use crate::error::Fault;
+use crate::read::Reads;
+use crate::search::search;
+
+/// What is asked of a connection that reads, each answer from one snapshot.
+pub(crate) struct Snapshots<'c> {
+    connection: &'c Connection,
+    definitions: Definitions<'c>,
+    reads: Reads<'c>,
+    due: Due<'c>,
+}
+
+impl<'c> Snapshots<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            definitions: Definitions::prepare(connection)?,
+            reads: Reads::prepare(connection)?,
+            due: Due::prepare(connection)?,
+        })
+    }
+
+    pub(crate) fn get(&mut self, id: RunId, part: Part) -> Result<Option<StoredRun>, Fault> {
+        let Self { connection, definitions, reads, .. } = self;
+        in_snapshot(connection, || reads.get(definitions, id, part))
+    }
+
+    pub(crate) fn search(&mut self, filter: &Filter) -> Result<Page, Fault> {
+        let Self { connection, definitions, reads, .. } = self;
+        in_snapshot(connection, || search(connection, reads, definitions, filter))
+    }
+
+    pub(crate) fn next_due(&mut self, request: &ClaimRequest) -> Result<Option<Timestamp>, Fault> {
+        let Self { connection, definitions, due, .. } = self;
+        in_snapshot(connection, || due.earliest(definitions, request))
+    }
+}
+
+/// Runs `read` in one transaction, which never writes.
+fn in_snapshot<T>(connection: &Connection, read: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    let transaction = connection.unchecked_transaction()?;
+    let answer = read();
+    transaction.finish()?;
+    answer
+}

@@ -1,0 +1,192 @@
+//! Updates: what `Update::apply` in core says, in SQL.
+
+use prorch_core::repository::{
+    Answer, Guard, Hold, Locator, RecordWrite, RunState, StepRecord, Timestamp, Update,
+};
+use rusqlite::{Connection, Statement, params};
+
+use crate::codes::{cause_code, metadata_text, status_code};
+use crate::definitions::Definitions;
+use crate::error::Fault;
+use crate::hot::{Hot, HotRows};
+use crate::inbox::Inboxes;
+use crate::insert::Inserts;
+
+const WRITE_STATE: &str =
+    "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
+    status = ?7, paused = ?8, crashes = ?9, started_at = ?10, ended_at = ?11, stuck = ?12, cause_kind = ?13,
+    cause_step = ?14, cause = ?15, metadata = ?16, output = ?17
+    WHERE run = ?1";
+/// For a record that is new and one that changes: a row of this table has nothing else hanging on it.
+const WRITE_RECORD: &str =
+    "INSERT OR REPLACE INTO records (run, position, name, status, resumable, attempt, errors,
+    state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+const REMOVE_RECORD: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
+
+/// Everything that an update may write.
+pub(crate) struct Updates<'c> {
+    hot: HotRows<'c>,
+    inboxes: Inboxes<'c>,
+    pub(crate) inserts: Inserts<'c>,
+    write_state: Statement<'c>,
+    write_record: Statement<'c>,
+    remove_record: Statement<'c>,
+}
+
+impl<'c> Updates<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            hot: HotRows::prepare(connection)?,
+            inboxes: Inboxes::prepare(connection)?,
+            inserts: Inserts::prepare(connection)?,
+            write_state: connection.prepare(WRITE_STATE)?,
+            write_record: connection.prepare(WRITE_RECORD)?,
+            remove_record: connection.prepare(REMOVE_RECORD)?,
+        })
+    }
+
+    /// Applies the update, whole or not at all; after an error the caller rolls back.
+    pub(crate) fn apply(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        update: &Update,
+    ) -> Result<Answer, Fault> {
+        let Some(found) = self.hot.find(update.locator, update.run)? else { return Ok(Answer::Closed) };
+        if let Some(refusal) = refusal(&found, update) {
+            return Ok(refusal);
+        }
+        let mut hot = found;
+        if update.guard != Guard::Post {
+            self.write_parts(&mut hot, update)?;
+        }
+        for post in update.posts.iter().filter(|post| post.to == update.run) {
+            self.inboxes.receive(&mut hot, &post.message)?;
+        }
+        settle(&mut hot, update);
+        match &update.state {
+            Some(state) if update.guard != Guard::Post => self.write_state(&hot, state)?,
+            _ if hot != found => self.hot.write(&hot)?,
+            _ => {}
+        }
+        self.send(update)?;
+        for new in &update.starts {
+            self.inserts.insert(definitions, new)?;
+        }
+        Ok(Answer::Applied { inbox_seq: hot.inbox_seq })
+    }
+
+    /// Writes what hangs on the run, and says in `hot` what becomes of its row.
+    fn write_parts(&mut self, hot: &mut Hot, update: &Update) -> Result<(), Fault> {
+        if let Guard::Idle(epoch) = update.guard {
+            hot.epoch = epoch.next();
+        }
+        if let Some(state) = &update.state {
+            hot.status = state.status;
+        }
+        for position in &update.removed {
+            self.remove_record.execute(params![hot.place, i64::from(*position)])?;
+        }
+        for record in update.records.iter().map(RecordWrite::record) {
+            self.write_record(hot.place, record)?;
+        }
+        self.inboxes.take(hot.place, &update.taken)
+    }
+
+    fn write_record(&mut self, place: i64, record: &StepRecord) -> Result<(), Fault> {
+        self.write_record.execute(params![
+            place,
+            i64::from(record.position),
+            &*record.name,
+            status_code(record.status),
+            record.resumable,
+            record.attempt,
+            record.errors,
+            record.state.as_deref(),
+            record.output.as_deref(),
+            record.error.as_deref(),
+            record.due_at.map(Timestamp::as_micros),
+            record.awaits.as_deref(),
+            record.progress.map(|progress| progress.done.cast_signed()),
+            record.progress.map(|progress| progress.total.cast_signed()),
+            metadata_text(&record.metadata)?,
+            record.entered_at.as_micros(),
+            record.ended_at.map(Timestamp::as_micros),
+        ])?;
+        Ok(())
+    }
+
+    fn write_state(&mut self, hot: &Hot, state: &RunState) -> Result<(), Fault> {
+        let (holder, length) = hot.lease_parts();
+        let cause = state.cause.as_ref();
+        self.write_state.execute(params![
+            hot.place,
+            hot.epoch.0.cast_signed(),
+            holder,
+            length,
+            hot.due_at.map(Timestamp::as_micros),
+            hot.inbox_seq.cast_signed(),
+            status_code(state.status),
+            state.paused,
+            state.crashes,
+            state.started_at.map(Timestamp::as_micros),
+            state.ended_at.map(Timestamp::as_micros),
+            state.stuck.as_deref(),
+            cause.map(|cause| cause_code(cause.kind)).transpose()?,
+            cause.and_then(|cause| cause.step.as_deref()),
+            cause.map(|cause| &*cause.text),
+            metadata_text(&state.metadata)?,
+            state.output.as_deref(),
+        ])?;
+        Ok(())
+    }
+
+    /// Delivers what the update posts to other runs; one that ended or is not there gets nothing.
+    fn send(&mut self, update: &Update) -> Result<(), Fault> {
+        for post in update.posts.iter().filter(|post| post.to != update.run) {
+            let Some(found) = self.hot.find(Locator::default(), post.to)? else { continue };
+            let mut hot = found;
+            self.inboxes.receive(&mut hot, &post.message)?;
+            if hot != found {
+                self.hot.write(&hot)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the guard answers when it does not hold.
+fn refusal(hot: &Hot, update: &Update) -> Option<Answer> {
+    let (holds, refusal) = match update.guard {
+        Guard::Held(epoch, holder) => {
+            (hot.epoch == epoch && hot.lease.is_some_and(|lease| lease.holder == holder), Answer::Stale)
+        }
+        Guard::Idle(epoch) => {
+            (hot.epoch == epoch && !hot.lease.is_some_and(|lease| lease.is_live(update.at)), Answer::Stale)
+        }
+        Guard::Post => (!hot.status.is_terminal(), Answer::Closed),
+    };
+    (!holds).then_some(refusal)
+}
+
+/// What becomes of the claim. All of it is read from the row under the write lock, so no wake-up is lost.
+fn settle(hot: &mut Hot, update: &Update) {
+    if update.guard == Guard::Post {
+        return;
+    }
+    match update.hold {
+        Hold::Keep => {}
+        Hold::Claim(lease) => {
+            hot.lease = Some(lease);
+            hot.due_at = Some(lease.until);
+        }
+        Hold::Release { due_at, seen } => {
+            hot.lease = None;
+            hot.due_at = if hot.inbox_seq > seen { Some(update.at) } else { due_at };
+        }
+    }
+    if hot.status.is_terminal() {
+        hot.lease = None;
+        hot.due_at = None;
+    }
+}

@@ -1,0 +1,5 @@
+//! The in-memory repository keeps the contract.
+
+use prorch_core::repository::MemoryRepository;
+
+prorch_testkit::conformance!(async || MemoryRepository::new());
