@@ -27,6 +27,9 @@ pub struct Filter {
     pub created_before: Option<Timestamp>,
     /// That a worker may claim at this time (idle and due, or held under a lease that ran out; not paused).
     pub due: Option<Timestamp>,
+    /// Whose time to be claimed had come at this time, which is no later than that of `due`; only together with `due`.
+    /// A lease that a foreign clock stamped has no such time: its run is found.
+    pub due_by: Option<Timestamp>,
     /// Suspect of killing their workers, or not.
     pub suspect: Option<bool>,
     /// Left by a worker that could not go on with them, or not.
@@ -80,6 +83,7 @@ impl Default for Filter {
             created_from: None,
             created_before: None,
             due: None,
+            due_by: None,
             suspect: None,
             stuck: None,
             order: Order::Started,
@@ -163,9 +167,15 @@ impl Filter {
             && self.metadata.iter().all(|(name, value)| run.state.metadata.get(name) == Some(value))
             && self.created_from.is_none_or(|from| from <= run.created_at)
             && self.created_before.is_none_or(|before| run.created_at < before)
-            && self.due.is_none_or(|now| run.is_due(now))
+            && self.due.is_none_or(|now| run.is_due(now) && self.came_in_time(run, now))
             && self.suspect.is_none_or(|suspect| run.is_suspect() == suspect)
             && self.stuck.is_none_or(|stuck| run.state.stuck.is_some() == stuck)
+    }
+
+    /// Whether the run, which is due `now`, was due by the time that is asked for.
+    fn came_in_time(&self, run: &Run, now: Timestamp) -> bool {
+        let came = |by| run.claimable_at().is_some_and(|at| at <= by || now < at);
+        self.due_by.is_none_or(came)
     }
 
     /// The page that this filter finds in `runs`, which come in any order: what a search means.

@@ -158,7 +158,9 @@ impl Update {
         if let Guard::Idle(epoch) = self.guard {
             stored.run.epoch = epoch.next();
         }
-        self.write(stored);
+        if self.guard != Guard::Post {
+            self.write(stored);
+        }
         for post in self.posts.iter().filter(|post| post.to == self.run) {
             stored.receive(&post.message);
         }

@@ -193,7 +193,8 @@ mod provided {
     ) -> Result<Vec<Run>, StoreError> {
         let due = Filter {
             definitions: Some(request.definitions.to_vec()),
-            due: Some(request.due_by),
+            due: Some(request.now),
+            due_by: Some(request.due_by),
             suspect: Some(false),
             ..Filter::all()
         };

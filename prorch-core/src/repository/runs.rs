@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Filter, MAX_NAME_BYTES, NewRun, Page, Part, Run, RunId, Saved, StoreError, StoreErrorKind,
-    StoredRun, Text, Update,
+    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, StoreError,
+    StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -77,11 +77,16 @@ impl Runs {
         let answer = update.apply(stored);
         if matches!(answer, Answer::Applied { .. }) {
             self.send(update);
-            for new in &update.starts {
-                self.insert(new.clone());
-            }
+            self.start(update);
         }
         answer
+    }
+
+    /// Starts what the update starts; one that has no fence starts nothing.
+    fn start(&mut self, update: &Update) {
+        for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {
+            self.insert(new.clone());
+        }
     }
 
     /// Delivers what the update posts to other runs.
@@ -120,13 +125,26 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
         text(record.error.as_ref(), "the step's error")?;
         text(record.state.as_ref(), "the step's state")?;
         text(record.output.as_ref(), "the step's output")?;
+        record.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))?;
     }
     if let Some(state) = &update.state {
         text(state.cause.as_ref().map(|cause| &cause.text), "the reason of the end")?;
         text(state.output.as_ref(), "the run's output")?;
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
+    update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
+}
+
+fn check_mail(mail: &Mail) -> Result<(), Text> {
+    match mail {
+        Mail::Signal { name: signal, payload } => {
+            name(signal, "the signal's name")?;
+            text(Some(payload), "the signal's payload")
+        }
+        Mail::Cancel { reason } => text(Some(reason), "the reason of the cancel"),
+        Mail::Pause | Mail::Resume => Ok(()),
+    }
 }
 
 /// Whether every store can take this run, or why not.

@@ -3,31 +3,53 @@
 //! Each file is a theme, each function in it one case: it gets a [`Bench`] over a repository without runs. A new case
 //! is a function, and a line in the macro's list.
 
+#![allow(missing_docs, reason = "the name of a case is what there is to say about it")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use prorch_core::repository::Repository;
 
 mod bench;
+#[doc(hidden)]
 pub mod saving;
+#[doc(hidden)]
 pub mod keys;
+#[doc(hidden)]
 pub mod fencing;
+#[doc(hidden)]
 pub mod idle;
+#[doc(hidden)]
 pub mod stale;
+#[doc(hidden)]
 pub mod batches;
+#[doc(hidden)]
 pub mod resending;
+#[doc(hidden)]
 pub mod inbox;
+#[doc(hidden)]
 pub mod posts;
+#[doc(hidden)]
 pub mod records;
+#[doc(hidden)]
 pub mod parts;
+#[doc(hidden)]
 pub mod search;
+#[doc(hidden)]
 pub mod paging;
+#[doc(hidden)]
 pub mod claims;
+#[doc(hidden)]
 pub mod choice;
+#[doc(hidden)]
 pub mod contention;
+#[doc(hidden)]
 pub mod next_due;
+#[doc(hidden)]
 pub mod turns;
+#[doc(hidden)]
 pub mod text;
+#[doc(hidden)]
 pub mod time;
 
 pub use bench::{Bench, Held};
@@ -198,6 +220,7 @@ macro_rules! conformance {
                     metadata_that_was_changed_is_found_as_it_is_now,
                     by_the_time_of_the_start,
                     by_what_is_due,
+                    by_when_it_became_due,
                     by_suspicion,
                     by_being_stuck,
                     everything_that_is_set_must_hold,

@@ -163,7 +163,26 @@ pub async fn by_what_is_due<R: Repository>(bench: Bench<R>) {
     assert_eq!(due(10).await, [1, 2, 7]);
     assert_eq!(due(30).await, [1, 2, 5, 7]);
     assert_eq!(due(3_600).await, [1, 2, 5], "now the clock agrees");
-    assert_eq!(due(-1).await, [5, 7], "an hour before the claim its lease looks foreign, too")
+    assert_eq!(due(-31).await, [5, 7], "more than a lease before the claim that looks foreign, too");
+}
+
+pub async fn by_when_it_became_due<R: Repository>(bench: Bench<R>) {
+    bench.save([new_run(1), NewRun { due_at: at(10), ..new_run(2) }]).await;
+    bench.take(1, worker(1), at(40)).await;
+    bench.save([new_run(3)]).await;
+    bench.take(3, worker(2), at(3_600)).await;
+    let due = async |now, by| {
+        let filter = Filter { due: Some(at(now)), due_by: Some(at(by)), ..Filter::all() };
+        bench.find(&filter).await
+    };
+    assert_eq!(
+        due(50, 9).await,
+        [3],
+        "a foreign lease never counts, a live one is not seen from an earlier time"
+    );
+    assert_eq!(due(50, 10).await, [2, 3]);
+    assert_eq!(due(80, 69).await, [2, 3]);
+    assert_eq!(due(80, 70).await, [1, 2, 3]);
 }
 
 pub async fn by_suspicion<R: Repository>(bench: Bench<R>) {

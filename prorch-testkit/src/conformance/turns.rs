@@ -25,7 +25,7 @@ pub async fn updates_apply_before_the_claim<R: Repository>(bench: Bench<R>) {
     let later = bench.held(2).await;
     let updates = [due.release(Some(at(5))), later.release(Some(at(6)))];
     let (answers, claimed) = turn(&bench, updates, Some(request(9, at(5)))).await;
-    assert_eq!(answers, [applied(0); 2]);
+    assert_eq!(answers, vec![applied(0); 2]);
     assert_eq!(claimed, [1], "what the turn released and is due can be claimed by it");
     assert_eq!(bench.update(due.keep()).await, Answer::Stale, "under a new epoch");
 }
