@@ -20,7 +20,8 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
 }
 
-const USAGE: &str = "usage: prorch-bench memory|sqlite|raw-sqlite|compare [--runs N] [--in-flight N] [--rounds N]";
+const USAGE: &str =
+    "usage: prorch-bench memory|sqlite|raw-sqlite|compare [--runs N] [--in-flight N] [--rounds N]";
 
 impl Options {
     /// Reads the command line, without the program's name.

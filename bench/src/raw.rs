@@ -56,10 +56,13 @@ fn end(connection: &mut Connection, run: usize, position: usize) -> rusqlite::Re
     let output = r#"{"number":4711,"ok":true}"#;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction
-        .prepare_cached("UPDATE records SET status = 'finished', output = ?3 WHERE run = ?1 AND position = ?2")?
+        .prepare_cached(
+            "UPDATE records SET status = 'finished', output = ?3 WHERE run = ?1 AND position = ?2",
+        )?
         .execute(params![run as i64, position as i64, output])?;
     if position == 2 {
-        let mut finish = transaction.prepare_cached("UPDATE runs SET status = 'finished', output = ?2 WHERE id = ?1")?;
+        let mut finish =
+            transaction.prepare_cached("UPDATE runs SET status = 'finished', output = ?2 WHERE id = ?1")?;
         finish.execute(params![run as i64, output])?;
     }
     transaction.commit()

@@ -58,4 +58,10 @@ impl PayloadError {
     fn new<T>(verb: &'static str, reason: &serde_json::Error) -> Self {
         Self { type_name: std::any::type_name::<T>(), verb, reason: reason.to_string() }
     }
+
+    /// The text stands for a value of another type, whatever it says.
+    pub(crate) fn another_type<T>() -> Self {
+        let reason = "the last step hands on another type".to_owned();
+        Self { type_name: std::any::type_name::<T>(), verb: "decoded", reason }
+    }
 }

@@ -1,5 +1,6 @@
 //! What a pipeline is: a name and a list of stages, as `#[pipeline]` declares it.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::flow::FlowsInto;
@@ -25,31 +26,6 @@ pub trait Pipeline: Send + Sync + 'static {
     /// What the engine runs.
     #[doc(hidden)]
     fn definition() -> &'static PipelineDefinition;
-
-    /// What a run ended with, from what its last step handed on, as it is stored.
-    ///
-    /// # Errors
-    ///
-    /// [`PayloadError`] when the text stands for no such value.
-    #[doc(hidden)]
-    fn output(stored: &str) -> Result<Self::Output, PayloadError>;
-}
-
-/// What a run ended with whose last step was `Last`: its output, or what that turns into.
-///
-/// # Errors
-///
-/// [`PayloadError`] when the text stands for no such output.
-pub fn output_of<Last, Stored, Output>(stored: &str) -> Result<Output, PayloadError>
-where
-    Last: Step<Output = Stored>,
-    Stored: FlowsInto<Output>,
-{
-    decode_output::<Last>(stored).map(Stored::flow)
-}
-
-fn decode_output<Last: Step>(stored: &str) -> Result<Last::Output, PayloadError> {
-    Payload::decode(stored)
 }
 
 /// What `#[pipeline]` says about a pipeline.
@@ -58,7 +34,11 @@ pub struct PipelineDefinition {
     name: &'static str,
     declared_in: &'static str,
     stages: Vec<Stage>,
+    output: Option<DecodeOutput>,
 }
+
+/// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
+type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
 
 /// One stage of a pipeline: a step, and how it is called with what the step before it handed on.
 pub struct Stage {
@@ -67,6 +47,7 @@ pub struct Stage {
     blocking: bool,
     resources: &'static [fn() -> ResourceType],
     call: fn(Invocation) -> BoxFuture<'static, Reply>,
+    output: DecodeOutput,
 }
 
 impl Stage {
@@ -83,6 +64,7 @@ impl Stage {
             blocking: S::BLOCKING,
             resources: S::RESOURCES,
             call: |call| Box::pin(invoke::<S, Before>(call)),
+            output: |stored| Ok(Box::new(S::Output::decode(stored)?)),
         }
     }
 
@@ -131,7 +113,30 @@ impl PipelineDefinition {
     /// A pipeline with these stages, declared in the module with this path.
     #[must_use]
     pub fn new(name: &'static str, declared_in: &'static str, stages: Vec<Stage>) -> Self {
-        Self { name, declared_in, stages }
+        Self { name, declared_in, stages, output: None }
+    }
+
+    /// The same, whose runs end with an `Output` that the last step's output turns into.
+    #[must_use]
+    pub fn ending_with<Last, Stored, Output>(self) -> Self
+    where
+        Last: Step<Output = Stored>,
+        Stored: FlowsInto<Output>,
+        Output: 'static,
+    {
+        Self { output: Some(|stored| Ok(Box::new(decode::<Last>(stored)?.flow()))), ..self }
+    }
+
+    /// What a run ended with whose last step handed this on, as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the text stands for no such value.
+    pub(crate) fn output<Output: 'static>(&self, stored: &str) -> Result<Output, PayloadError> {
+        let declared = self.output.or_else(|| self.stages.last().map(|last| last.output));
+        let value = declared.map(|decode| decode(stored)).transpose()?;
+        let output = value.and_then(|value| value.downcast().ok());
+        output.map(|output| *output).ok_or_else(PayloadError::another_type::<Output>)
     }
 
     /// The name that its runs are stored under.
@@ -175,4 +180,8 @@ impl PipelineDefinition {
             steps.map(|(stage, name)| StepPlan { name, policy: stage.options.policy(defaults) }).collect();
         Arc::new(Plan { definition: self.key(), stages })
     }
+}
+
+fn decode<S: Step>(stored: &str) -> Result<S::Output, PayloadError> {
+    S::Output::decode(stored)
 }

@@ -6,12 +6,12 @@ pub use linkme;
 pub use serde;
 
 pub use crate::flow::{Anything, Begin, FlowsInto};
-pub use crate::payload::{Payload, PayloadError};
-pub use crate::pipeline::{Pipeline, PipelineDefinition, Stage, output_of};
+pub use crate::payload::Payload;
+pub use crate::pipeline::{Pipeline, PipelineDefinition, Stage};
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{
-    Answered, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError, StepOptions, StepResult,
-    answer, taken,
+    Answered, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError, StepOptions,
+    StepResult, answer, taken,
 };
 pub use crate::{__register_pipeline as register_pipeline, __register_step as register_step};
 

@@ -10,7 +10,6 @@ use prorch_core::clock::ManualClock;
 use prorch_core::error::Error;
 use prorch_core::model::{CauseKind, Status};
 use prorch_core::orchestrator::{Orchestrator, Told};
-use prorch_core::payload::{Payload, PayloadError};
 use prorch_core::pipeline::{Pipeline, PipelineDefinition, Stage};
 use prorch_core::repository::MemoryRepository;
 use prorch_core::step::{
@@ -39,9 +38,6 @@ macro_rules! pipeline {
                 DEFINITION.get_or_init(|| {
                     PipelineDefinition::new(stringify!($name), module_path!(), vec![$(Stage::of::<$step, $before>()),*])
                 })
-            }
-            fn output(stored: &str) -> Result<$output, PayloadError> {
-                Payload::decode(stored)
             }
         }
     };

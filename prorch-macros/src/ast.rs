@@ -48,7 +48,7 @@ pub(crate) enum Stage {
 
 /// What `#[step]` stands above.
 pub(crate) enum StepItem {
-    Type(DeriveInput),
+    Type(Box<DeriveInput>),
     Function(Box<Function>),
 }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 /// What is said about a text that is no duration.
-pub(crate) const FORM: &str =
-    "a duration is a number and a unit (`ms`, `s`, `m`, `h` or `d`), or several of them: `500ms`, `30s`, `1m30s`";
+pub(crate) const FORM: &str = "a duration is a number and a unit (`ms`, `s`, `m`, `h` or `d`), or several of them: `500ms`, `30s`, `1m30s`";
 
 /// The duration that `text` stands for, if it stands for one.
 pub(crate) fn parse(text: &str) -> Option<Duration> {

@@ -14,13 +14,203 @@ use quote::quote;
 use crate::ast::{Read, StepItem};
 use crate::valid::Errors;
 
-/// Declares a step.
+/// Declares a step: a struct or an enum with state, or a function.
+///
+/// It is the first attribute of its item, so that it sees what is derived below it.
+///
+/// # On a struct or an enum
+///
+/// The fields are the state that is kept between calls. The attribute gives the step its name and options, and derives
+/// `Default` (how the state begins), `Serialize` and `Deserialize` (how it is stored), each unless it is derived below.
+/// No dependency on serde is needed for that. Named fields get `#[serde(default)]`, so that a run that waits while a new
+/// version adds a field goes on. What the step does is said by `impl Step`.
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// /// Asks three times.
+/// #[step(retry(max_attempts = 3, backoff = "1s..1m"), timeout = "30s", poll = "2s")]
+/// struct Ask {
+///     asked: u32,
+/// }
+///
+/// impl Step for Ask {
+///     type Input = String;
+///     type Output = u32;
+///
+///     async fn on_continue(&mut self, question: &String, _: &StepContext) -> StepResult<u32> {
+///         self.asked += 1;
+///         if self.asked < 3 || question.is_empty() { pending() } else { finish(self.asked) }
+///     }
+/// }
+///
+/// #[pipeline(steps = [Ask])]
+/// struct Questions;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let run = prorch::testing::run::<Questions>("why?".to_owned()).execute().await?;
+/// assert_eq!(run.output?, 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// An `impl Default`, `impl Serialize` or `impl Deserialize` that is written by hand can't be seen: name the derives
+/// that are still wanted, or none, by `derive(…)`.
+///
+/// ```
+/// # use prorch::prelude::*;
+/// #[step(derive(Serialize, Deserialize))]
+/// struct Countdown {
+///     left: u32,
+/// }
+///
+/// impl Default for Countdown {
+///     fn default() -> Self {
+///         Self { left: 10 }
+///     }
+/// }
+/// ```
+///
+/// # On a function
+///
+/// A step without state can be a function: an `async fn`, or a plain `fn` that may block, as it runs on the blocking
+/// pool. It stays callable. Its parameters:
+///
+/// * `&StepContext`, anywhere, recognised by that name; or none.
+/// * The first parameter that is not the context is the **input**: by value (a clone of it), or by reference.
+/// * Those after the input are **resources**, by reference: what the program gave to the orchestrator by
+///   `.resource(value)`. A run is not begun before they are all there.
+/// * A function without an input takes whatever the step before it hands on. One that has resources and no input begins
+///   with `_: Anything`.
+///
+/// It returns `StepResult<T>`, or a `Result<T, E>` whose
+/// `Ok` finishes the step, or an alias of one of them whose name ends in `Result`. A function that answers `pending()`
+/// is called again.
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// #[step]
+/// async fn greet(name: String, greeting: &&'static str) -> StepResult<String> {
+///     finish(format!("{greeting}, {name}!"))
+/// }
+///
+/// #[step(timeout = "10s")]
+/// fn measure(text: &String, cx: &StepContext) -> Result<usize, std::io::Error> {
+///     cx.progress(1, 1);
+///     Ok(text.len())
+/// }
+///
+/// #[step]
+/// async fn done(_: Anything, greeting: &&'static str) -> StepResult<bool> {
+///     finish(greeting.is_empty())
+/// }
+///
+/// #[pipeline(steps = [greet, measure, done])]
+/// struct Greeting;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let run = prorch::testing::run::<Greeting>("you".to_owned()).resource("Hello").execute().await?;
+/// assert_eq!(run.output?, false);
+/// assert_eq!(measure(&"text".to_owned(), &StepContext::for_test()).ok(), Some(4));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The step is a type of the function's name. So `use steps::notify;` beside a `mod notify` names two types (E0255):
+/// write `steps::notify` where it is used.
+///
+/// # Options
+///
+/// | option | says | without it |
+/// |---|---|---|
+/// | `name = "transfer"` | the name that the step's records are stored under: at most 240 bytes, without `#` | the item's name |
+/// | `retry(max_attempts = 5, …)` | errors in a row until the step fails; 1 means no retry | the orchestrator's |
+/// | `retry(backoff = "1s..1m", …)` | the first and the longest delay between attempts | the orchestrator's |
+/// | `retry(if = path, …)` | a `fn(&StepError) -> bool`: whether an error is worth a retry | every error that is not fatal |
+/// | `timeout = "30s"` | the longest that one call may take | the orchestrator's |
+/// | `deadline = "1h"` | the longest that the step may take, over all calls, waits and restarts | the orchestrator's |
+/// | `poll = "2s"` | how long after `pending()` the step is asked again | the orchestrator's |
+/// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
+/// | `derive(Default, …)` | which of the three derives are added | all that are not below |
+/// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
+///
+/// Durations are numbers with units, the larger before the smaller: `500ms`, `30s`, `5m`, `2h`, `1d`, `1m30s`.
+///
+/// Every step is listed by `prorch::steps()`; whether a pipeline uses it or not.
 #[proc_macro_attribute]
 pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     step_tokens(options.into(), item.into()).into()
 }
 
-/// Declares a pipeline.
+/// Declares a pipeline: a list of steps under a name, on a struct without fields.
+///
+/// What a step hands on goes into the next one: both types are the same, or there is an `Into`; else the pipeline does
+/// not compile. A step may stand in the list more than once.
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// #[step]
+/// async fn measure(text: String) -> StepResult<u32> {
+///     finish(u32::try_from(text.len())?)
+/// }
+///
+/// #[step]
+/// async fn double(number: u64) -> StepResult<u64> {
+///     finish(number * 2)
+/// }
+///
+/// #[pipeline(steps = [measure, double, double])]
+/// struct Lengths;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let run = prorch::testing::run::<Lengths>("four".to_owned()).execute().await?;
+/// assert_eq!(run.output?, 16);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Options
+///
+/// | option | says | without it |
+/// |---|---|---|
+/// | `steps = [First, steps::second]` | the paths of its steps, at least one | an error |
+/// | `input = T` | what a run is started with: what the first step takes, or what turns into it | what the first step takes |
+/// | `output = U` | what a run ends with: what the last step hands on, or what that turns into | what the last step hands on |
+/// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |
+/// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
+///
+/// A pipeline that is more visible than its steps says what goes in and what comes out; without that its interface would
+/// name private types (E0446).
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// #[step]
+/// struct Transfer;
+///
+/// impl Step for Transfer {
+///     type Input = u64;
+///     type Output = u64;
+///
+///     async fn on_start(&mut self, bytes: &u64, _: &StepContext) -> StepResult<u64> {
+///         finish(*bytes)
+///     }
+/// }
+///
+/// /// What other crates start.
+/// #[pipeline(input = u64, output = u64, steps = [Transfer])]
+/// pub struct Backup;
+/// ```
+///
+/// The run keeps what the last step handed on; an `output` that it turns into is made of it when it is asked for.
+///
+/// Every pipeline that is linked into a program is found by its orchestrator. A crate that the program never names is
+/// dropped by the linker without a word, and its pipelines with it: write `use my_jobs as _;`.
 #[proc_macro_attribute]
 pub fn pipeline(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     pipeline_tokens(options.into(), item.into()).into()

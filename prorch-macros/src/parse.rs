@@ -91,7 +91,8 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
 }
 
 fn stage(input: ParseStream<'_>) -> Result<Stage> {
-    let explain = |what: &str| format!("{what}: a stage is the path of a step, like `Transfer` or `steps::notify`");
+    let explain =
+        |what: &str| format!("{what}: a stage is the path of a step, like `Transfer` or `steps::notify`");
     let begin = input.span();
     let path = input.parse::<Path>().map_err(|_| syn::Error::new(begin, explain("this is no path")))?;
     if input.peek(token::Paren) {
@@ -107,7 +108,7 @@ pub(crate) fn step_item(tokens: TokenStream) -> Result<StepItem> {
         ahead.call(Attribute::parse_outer)?;
         ahead.parse::<Visibility>()?;
         if ahead.peek(Token![struct]) || ahead.peek(Token![enum]) || ahead.peek(Token![union]) {
-            return input.parse::<DeriveInput>().map(StepItem::Type);
+            return input.parse().map(|item| StepItem::Type(Box::new(item)));
         }
         if ahead.peek(Token![impl]) {
             let text = "`#[step]` stands above the struct, the enum or the function, not above the `impl`";

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
-use syn::{Data, DeriveInput, Error, Fields, FnArg, Generics, Ident, LitInt, LitStr, Path, Result, ReturnType, Safety, Type};
+use syn::{
+    Data, DeriveInput, Error, Fields, FnArg, Generics, Ident, LitInt, LitStr, Path, Result, ReturnType,
+    Safety, Type,
+};
 
 use crate::ast::{Function, PipelineOptions, Retry, Stage, StepOptions};
 use crate::duration;
@@ -50,7 +53,7 @@ pub(crate) enum Argument {
 pub(crate) enum Output {
     /// The `T` of a `StepResult<T>` or a `Result<T, E>`.
     Is(Type),
-    /// Whatever this alias stands for: that is for the compiler to find out.
+    /// Whatever this alias (a name that ends in `Result`) stands for: that is for the compiler to find out.
     Of(Type),
 }
 
@@ -94,9 +97,6 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
     let Retry { max_attempts, backoff, only_if } = written.retry;
     let mut time = |text: Option<LitStr>| text.and_then(|text| errors.take(positive(&text)));
     let (timeout, deadline, poll) = (time(written.timeout), time(written.deadline), time(written.poll));
-    if let Some(derive) = &written.derive {
-        derive.iter().for_each(|name| _ = errors.take(derivable(name)));
-    }
     GoodOptions {
         name: written.name.and_then(|name| errors.take(step_name(&name))),
         max_attempts: max_attempts.and_then(|number| errors.take(attempts(&number))),
@@ -106,7 +106,7 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
         deadline,
         poll,
         resources: written.resources,
-        derive: written.derive,
+        derive: written.derive.and_then(|names| errors.take(derivable(names))),
     }
 }
 
@@ -137,19 +137,22 @@ fn range(text: &LitStr) -> Result<(Duration, Duration)> {
 fn attempts(number: &LitInt) -> Result<u32> {
     let count = number.base10_parse::<u32>()?;
     if count == 0 {
-        return Err(Error::new(number.span(), "a step is called at least once: `max_attempts = 1` means no retry"));
+        return Err(Error::new(
+            number.span(),
+            "a step is called at least once: `max_attempts = 1` means no retry",
+        ));
     }
     Ok(count)
 }
 
-fn derivable(name: &Ident) -> Result<()> {
-    if DERIVED.iter().any(|derived| name == derived) {
-        return Ok(());
-    }
+fn derivable(names: Vec<Ident>) -> Result<Vec<Ident>> {
+    let Some(other) = names.iter().find(|name| !DERIVED.iter().any(|derived| name == derived)) else {
+        return Ok(names);
+    };
     let text = format!(
-        "`#[step]` derives `Default`, `Serialize` and `Deserialize`: write `#[derive({name})]` below it for others"
+        "`#[step]` derives `Default`, `Serialize` and `Deserialize`: write `#[derive({other})]` below it for others"
     );
-    Err(Error::new(name.span(), text))
+    Err(Error::new(other.span(), text))
 }
 
 fn step_name(name: &LitStr) -> Result<String> {
@@ -180,9 +183,15 @@ fn storable(name: &LitStr, limit: usize) -> Result<String> {
 /// A struct or an enum that is to be a step.
 pub(crate) fn step_type(item: &DeriveInput) -> Result<()> {
     if let Data::Union(union) = &item.data {
-        return Err(Error::new(union.union_token.span, "a step is a struct or an enum: a union can't be stored"));
+        return Err(Error::new(
+            union.union_token.span,
+            "a step is a struct or an enum: a union can't be stored",
+        ));
     }
-    not_generic(&item.generics, "a step's state is stored under one name, so its type is not generic: write one type for each case")
+    not_generic(
+        &item.generics,
+        "a step's state is stored under one name, so its type is not generic: write one type for each case",
+    )
 }
 
 fn not_generic(generics: &Generics, text: &str) -> Result<()> {
@@ -197,9 +206,15 @@ pub(crate) fn step_function(function: &Function, options: &GoodOptions) -> Resul
         return Err(Error::new(at, "a function has no state to derive something for: leave `derive` out"));
     }
     if let Safety::Unsafe(token) = &sig.safety {
-        return Err(Error::new_spanned(token, "a step is called by the engine, so its function is not `unsafe`"));
+        return Err(Error::new_spanned(
+            token,
+            "a step is called by the engine, so its function is not `unsafe`",
+        ));
     }
-    not_generic(&sig.generics, "a step has one input and one output, so its function is not generic: write one function for each case")?;
+    not_generic(
+        &sig.generics,
+        "a step has one input and one output, so its function is not generic: write one function for each case",
+    )?;
     let output = output(&sig.output, sig.ident.span())?;
     let mut arguments = Vec::new();
     for parameter in &sig.inputs {
@@ -226,7 +241,10 @@ fn argument(parameter: &FnArg, earlier: &[Argument]) -> Result<Argument> {
         )),
         Type::Reference(reference) if is_context(&reference.elem) => {
             if has_context {
-                return Err(Error::new_spanned(reference, "the context is given once: leave this parameter out"));
+                return Err(Error::new_spanned(
+                    reference,
+                    "the context is given once: leave this parameter out",
+                ));
             }
             Ok(Argument::Context)
         }
@@ -265,15 +283,20 @@ fn sized(ty: &Type) -> Result<Type> {
 fn output(output: &ReturnType, function: Span) -> Result<Output> {
     const FORM: &str = "a step's function returns `StepResult<T>` or `Result<T, E>`";
     let ReturnType::Type(_, ty) = output else {
-        return Err(Error::new(function, format!("{FORM}: write `-> StepResult<()>`, and end with `finish(())`")));
+        return Err(Error::new(
+            function,
+            format!("{FORM}: write `-> StepResult<()>`, and end with `finish(())`"),
+        ));
     };
     let ty = ungrouped(ty);
     match ty {
         Type::ImplTrait(_) => Err(Error::new_spanned(ty, format!("{FORM}: for a future write `async fn`"))),
-        Type::Path(_) => Ok(match argument_of(ty, &["StepResult", "Result"]) {
-            Some(inner) => Output::Is(argument_of(inner, &["Progress"]).unwrap_or(inner).clone()),
-            None => Output::Of(ty.clone()),
-        }),
+        _ if last_name(ty).is_some_and(|name| name.ends_with("Result")) => {
+            Ok(match argument_of(ty, &["StepResult", "Result"]) {
+                Some(inner) => Output::Is(argument_of(inner, &["Progress"]).unwrap_or(inner).clone()),
+                None => Output::Of(ty.clone()),
+            })
+        }
         _ => Err(Error::new_spanned(ty, FORM)),
     }
 }

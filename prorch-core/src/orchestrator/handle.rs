@@ -114,7 +114,7 @@ fn result<P: Pipeline>(run: Run) -> Result<P::Output, Error> {
         _ => {
             let output =
                 run.state.output.ok_or(Error::Inconsistent { run: id, status, what: "has no output" })?;
-            Ok(P::output(&output)?)
+            Ok(P::definition().output(&output)?)
         }
     }
 }

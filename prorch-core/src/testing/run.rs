@@ -13,7 +13,6 @@ use crate::repository::MemoryRepository;
 ///
 /// ```
 /// # use std::sync::OnceLock;
-/// # use prorch_core::payload::{Payload, PayloadError};
 /// # use prorch_core::pipeline::{Pipeline, PipelineDefinition, Stage};
 /// # use prorch_core::step::{Step, StepContext, StepDefinition, StepResult, finish};
 /// # #[derive(Default, serde::Serialize, serde::Deserialize)]
@@ -32,9 +31,6 @@ use crate::repository::MemoryRepository;
 /// #     fn definition() -> &'static PipelineDefinition {
 /// #         static D: OnceLock<PipelineDefinition> = OnceLock::new();
 /// #         D.get_or_init(|| PipelineDefinition::new("Doubling", module_path!(), vec![Stage::of::<Double, u32>()]))
-/// #     }
-/// #     fn output(stored: &str) -> Result<u32, PayloadError> {
-/// #         Payload::decode(stored)
 /// #     }
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

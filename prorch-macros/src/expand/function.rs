@@ -1,9 +1,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
-use syn::Type;
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{ReturnType, Type};
 
-use super::conditions;
+use super::placed;
 use super::step::{definition, derives};
 use crate::ast::Function;
 use crate::valid::{Argument, DERIVED, GoodFunction, GoodOptions, Output};
@@ -20,20 +20,16 @@ pub(crate) fn function_step(
     let (ident, vis) = (&function.sig.ident, &function.vis);
     let needed: Vec<&Type> = good.arguments.iter().filter_map(resource).collect();
     let blocking = function.sig.asyncness.is_none();
-    let definition = definition(private, ident, &function.attrs, options, &needed, blocking);
+    let definition = definition(private, ident, options, &needed, blocking);
     let step = step(private, function, good);
-    let derives = derives(private, &DERIVED, &[]);
+    let derives = derives(private, ident, &DERIVED, &[]);
     let docs = docs(function);
-    let conditions = conditions(&function.attrs);
-    let step_conditions = conditions.clone();
     quote! {
         #docs
-        #(#conditions)*
         #derives
         #[allow(non_camel_case_types)]
         #vis struct #ident {}
         #definition
-        #(#step_conditions)*
         #step
     }
 }
@@ -49,9 +45,12 @@ fn docs(function: &Function) -> TokenStream {
 }
 
 /// `impl Step`. The function is `on_continue`, so that one that answers *pending* is called again.
+///
+/// Written at the function's return type: what is wrong with that is told there, and once.
 fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> TokenStream {
     let ident = &function.sig.ident;
-    let (input, output) = (input(private, good), output(private, good));
+    let place = place_of_output(function);
+    let (input, output) = (input(private, good), output(&placed(private.clone(), place), good));
     // Names that the user's code can't see, and that don't hide any of its names.
     let [from, cx] = ["input", "cx"].map(|name| Ident::new(name, Span::mixed_site()));
     let arguments = good.arguments.iter().map(|argument| match argument {
@@ -60,9 +59,9 @@ fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> Toke
         Argument::Context => quote!(#cx),
         Argument::Resource(ty) => quote!(#cx.resource::<#ty>()?),
     });
-    let answer = quote_spanned!(function.sig.output.span()=> answer);
-    let wait = function.sig.asyncness.map(|_| quote!(.await));
-    quote! {
+    let wait = function.sig.asyncness.map(|_| quote_spanned!(place=> .await));
+    let private = placed(private.clone(), place);
+    quote_spanned! {place=>
         impl #private::Step for #ident {
             type Input = #input;
             type Output = #output;
@@ -73,10 +72,17 @@ fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> Toke
                 #from: &<Self as #private::Step>::Input,
                 #cx: &#private::StepContext,
             ) -> #private::StepResult<<Self as #private::Step>::Output> {
-                #private::#answer(#ident(#(#arguments),*)#wait)
+                #private::answer(#ident(#(#arguments),*)#wait)
             }
         }
     }
+}
+
+/// Only the place: as code it stays the macro's, which the lints of the user's crate leave alone.
+fn place_of_output(function: &Function) -> Span {
+    let ReturnType::Type(_, ty) = &function.sig.output else { return Span::call_site() };
+    let first = ty.to_token_stream().into_iter().next();
+    first.map_or_else(Span::call_site, |token| Span::call_site().located_at(token.span()))
 }
 
 fn resource(argument: &Argument) -> Option<&Type> {
@@ -97,6 +103,6 @@ fn input(private: &TokenStream, good: &GoodFunction) -> TokenStream {
 fn output(private: &TokenStream, good: &GoodFunction) -> TokenStream {
     match &good.output {
         Output::Is(ty) => quote!(#ty),
-        Output::Of(ty) => quote!(<#ty as #private::Answered>::Output),
+        Output::Of(ty) => quote_spanned!(ty.span()=> <#ty as #private::Answered>::Output),
     }
 }

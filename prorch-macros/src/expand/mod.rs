@@ -4,9 +4,9 @@ mod function;
 mod pipeline;
 mod step;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::{Attribute, Path};
+use syn::Path;
 
 pub(crate) use function::function_step;
 pub(crate) use pipeline::pipeline;
@@ -17,7 +17,11 @@ pub(crate) fn private(krate: Option<&Path>) -> TokenStream {
     krate.map_or_else(|| quote!(::prorch::__private), |krate| quote!(#krate::__private))
 }
 
-/// The attributes that say in which builds an item exists: what is generated for it exists in the same.
-fn conditions(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> + Clone {
-    attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
+/// These tokens, as if they stood at `place`.
+fn placed(tokens: TokenStream, place: Span) -> TokenStream {
+    let at_place = |mut token: TokenTree| {
+        token.set_span(place);
+        token
+    };
+    tokens.into_iter().map(at_place).collect()
 }

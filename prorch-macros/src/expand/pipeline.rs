@@ -1,8 +1,9 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{DeriveInput, Path, Type};
 
-use super::conditions;
+use super::placed;
 use crate::valid::GoodPipeline;
 
 /// The pipeline's implementation, and its entry among the pipelines.
@@ -12,29 +13,24 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let (first, last) = (&steps[0], &steps[steps.len() - 1]);
     let input = good.input.as_ref().map_or_else(|| first.begin(private), ToTokens::to_token_stream);
     let output = good.output.as_ref().map_or_else(|| last.output(private), ToTokens::to_token_stream);
+    let input = first.type_item(quote!(type Input), &input);
+    let output = last.type_item(quote!(type Output), &output);
     let stages = stages(private, &steps, good.input.as_ref());
-    let decode = decode_output(private, last, good.output.as_ref());
-    let conditions = conditions(&item.attrs);
+    let ending = good.output.as_ref().map(|output| ending(last, output));
     quote! {
-        #(#conditions)*
+        #[allow(unused_parens)]
         const _: () = {
             impl #private::Pipeline for #ident {
-                type Input = #input;
-                type Output = #output;
+                #input
+                #output
                 const NAME: &'static ::core::primitive::str = #name;
 
                 fn definition() -> &'static #private::PipelineDefinition {
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
-                        let stages = [#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages.into())
+                        let stages = ::std::vec![#(#stages),*];
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#ending
                     })
-                }
-
-                fn output(
-                    stored: &::core::primitive::str,
-                ) -> ::core::result::Result<<Self as #private::Pipeline>::Output, #private::PayloadError> {
-                    #decode
                 }
             }
             #private::register_pipeline!(#ident);
@@ -46,24 +42,22 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
 fn stages(private: &TokenStream, steps: &[Step<'_>], input: Option<&Type>) -> Vec<TokenStream> {
     let first = &steps[0];
     let input = input.map_or_else(|| first.begin(private), ToTokens::to_token_stream);
-    let (step, call) = (first.ty(), first.place(&quote!(#private::Stage::of)));
-    let mut stages = vec![quote!(#call::<#step, #input>())];
+    let of = first.ty();
+    let mut stages = vec![first.call(quote!(#private::Stage::of), quote!(#of, #input))];
     for pair in steps.windows(2) {
         let (previous, step) = (pair[0].ty(), pair[1].ty());
-        let call = pair[1].place(&quote!(#private::Stage::after));
         // The type between the two is left to the compiler, so that a hand-over that fails is told at this place.
         let between = pair[1].place(&quote!(_));
-        stages.push(quote!(#call::<#step, #previous, #between>()));
+        stages.push(pair[1].call(quote!(#private::Stage::after), quote!(#step, #previous, #between)));
     }
     stages
 }
 
-fn decode_output(private: &TokenStream, last: &Step<'_>, output: Option<&Type>) -> TokenStream {
+/// The call that promises an output; when the last step hands on something else, it is told at the promise.
+fn ending(last: &Step<'_>, output: &Type) -> TokenStream {
     let step = last.ty();
-    match output {
-        None => quote!(#private::output_of::<#step, _, _>(stored)),
-        Some(output) => quote!(#private::output_of::<#step, _, #output>(stored)),
-    }
+    let stored = quote_spanned!(output.span()=> _);
+    quote!(.ending_with::<#step, #stored, #output>())
 }
 
 /// A step of the list.
@@ -74,7 +68,7 @@ impl Step<'_> {
     fn ty(&self) -> TokenStream {
         let (begin, _) = self.ends();
         let mut group = Group::new(Delimiter::Parenthesis, self.0.to_token_stream());
-        group.set_span(Span::mixed_site().located_at(begin));
+        group.set_span(begin);
         TokenTree::from(group).into()
     }
 
@@ -88,16 +82,27 @@ impl Step<'_> {
         self.place(&quote!(<#step as #private::Step>::Output))
     }
 
+    /// An item of the pipeline's `impl`. Placed as a whole: the compiler tells what is wrong with such a type twice, at
+    /// the type and at the item, and says it once when both are at one place.
+    fn type_item(&self, item: TokenStream, ty: &TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#item =)), self.place(&quote!(;)));
+        quote!(#open #ty #close)
+    }
+
+    /// A call that seems to stand where the path stands; its type arguments keep their places.
+    fn call(&self, function: TokenStream, types: TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#function::<)), self.place(&quote!(>())));
+        quote!(#open #types #close)
+    }
+
     /// These tokens, as if they stood where the path stands.
     fn place(&self, tokens: &TokenStream) -> TokenStream {
         let (begin, end) = self.ends();
-        let mut placed: Vec<TokenTree> = tokens.clone().into_iter().collect();
-        let last = placed.len().saturating_sub(1);
-        for (at, token) in placed.iter_mut().enumerate() {
-            let place = if at == last { end } else { begin };
-            token.set_span(token.span().located_at(place));
+        let mut tokens: Vec<TokenTree> = placed(tokens.clone(), begin).into_iter().collect();
+        if let Some(last) = tokens.last_mut() {
+            last.set_span(end);
         }
-        placed.into_iter().collect()
+        tokens.into_iter().collect()
     }
 
     /// The places of the path's first and last token.

@@ -1,36 +1,53 @@
 use std::time::Duration;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Data, DeriveInput, Fields, Path, Token, Type};
 use syn::punctuated::Punctuated;
+use syn::{Attribute, Data, DeriveInput, Fields, Path, Token, Type};
 
-use super::conditions;
+use super::placed;
 use crate::valid::{DERIVED, GoodOptions};
 
 /// The attributes that a struct or an enum gets, and its definition as a step.
-pub(crate) fn type_step(private: &TokenStream, item: &DeriveInput, options: &GoodOptions) -> (TokenStream, TokenStream) {
+pub(crate) fn type_step(
+    private: &TokenStream,
+    item: &DeriveInput,
+    options: &GoodOptions,
+) -> (TokenStream, TokenStream) {
     let derived = derived_below(&item.attrs);
-    let wanted = |name: &str| options.derive.as_ref().is_none_or(|derive| derive.iter().any(|other| other == name));
-    let added: Vec<&str> =
-        DERIVED.into_iter().filter(|name| wanted(name) && !derived.iter().any(|other| other == name)).collect();
+    let wanted =
+        |name: &str| options.derive.as_ref().is_none_or(|derive| derive.iter().any(|other| other == name));
+    let added: Vec<&str> = DERIVED
+        .into_iter()
+        .filter(|name| wanted(name) && !derived.iter().any(|other| other == name))
+        .collect();
     let has_fields = matches!(&item.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
     let is_decoded = added.contains(&"Deserialize") || derived.iter().any(|name| name == "Deserialize");
-    let default = (has_fields && is_decoded && !says(&item.attrs, "default")).then(|| quote!(#[serde(default)]));
-    let derives = derives(private, &added, &item.attrs);
-    let definition = definition(private, &item.ident, &item.attrs, options, &[], false);
+    let default =
+        (has_fields && is_decoded && !says(&item.attrs, "default")).then(|| quote!(#[serde(default)]));
+    let derives = derives(private, &item.ident, &added, &item.attrs);
+    let definition = definition(private, &item.ident, options, &[], false);
     (quote!(#derives #default), definition)
 }
 
 /// `#[derive(…)]` for these traits, by way of the serde that prorch has.
-pub(super) fn derives(private: &TokenStream, names: &[&str], attrs: &[Attribute]) -> TokenStream {
+///
+/// Written at the item's name: there an error of the derived code is told.
+pub(super) fn derives(
+    private: &TokenStream,
+    ident: &Ident,
+    names: &[&str],
+    attrs: &[Attribute],
+) -> TokenStream {
     if names.is_empty() {
         return TokenStream::new();
     }
     let paths = names.iter().map(|name| {
-        let trait_name = Ident::new(name, Span::call_site());
-        if *name == "Default" { quote!(::core::default::Default) } else { quote!(#private::serde::#trait_name) }
+        let name = Ident::new(name, ident.span());
+        let path = if name == "Default" { quote!(::core::default) } else { quote!(#private::serde) };
+        let path = placed(path, ident.span());
+        quote_spanned!(ident.span()=> #path::#name)
     });
     let by_serde = names.iter().any(|name| *name != "Default") && !says(attrs, "crate");
     let serde = by_serde.then(|| {
@@ -69,18 +86,19 @@ fn says(attrs: &[Attribute], option: &str) -> bool {
 pub(super) fn definition(
     private: &TokenStream,
     ident: &Ident,
-    attrs: &[Attribute],
     options: &GoodOptions,
     needed: &[&Type],
     blocking: bool,
 ) -> TokenStream {
     let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
-    let conditions = conditions(attrs);
     let said = said(private, options);
-    let blocking = blocking.then(|| quote!(const BLOCKING: bool = true;));
+    let blocking = blocking.then(|| {
+        quote!(
+            const BLOCKING: bool = true;
+        )
+    });
     let resources = resources(private, needed.iter().copied().chain(&options.resources));
     quote! {
-        #(#conditions)*
         const _: () = {
             impl #private::StepDefinition for #ident {
                 const NAME: &'static ::core::primitive::str = #name;
@@ -99,17 +117,17 @@ fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
         let (first, longest) = (duration(first), duration(longest));
         quote!((#first, #longest))
     });
-    let retry: Vec<TokenStream> = [
-        field("max_attempts", options.max_attempts),
-        field("backoff", backoff),
-        field("only_if", options.only_if.as_ref()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let retry = (!retry.is_empty()).then(|| {
-        quote!(retry: #private::RetryOptions { #(#retry,)* ..#private::RetryOptions::NONE })
-    });
+    // Named with its type, so that a function of another type is told as such.
+    let only_if = options.only_if.as_ref().map(
+        |path| quote!({ let only_if: fn(&#private::StepError) -> ::core::primitive::bool = #path; only_if }),
+    );
+    let retry: Vec<TokenStream> =
+        [field("max_attempts", options.max_attempts), field("backoff", backoff), field("only_if", only_if)]
+            .into_iter()
+            .flatten()
+            .collect();
+    let retry = (!retry.is_empty())
+        .then(|| quote!(retry: #private::RetryOptions { #(#retry,)* ..#private::RetryOptions::NONE }));
     let fields: Vec<TokenStream> = [
         retry,
         field("timeout", options.timeout.map(duration)),
@@ -121,6 +139,7 @@ fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
     .collect();
     (!fields.is_empty()).then(|| {
         quote! {
+            #[allow(clippy::needless_update)]
             const OPTIONS: #private::StepOptions =
                 #private::StepOptions { #(#fields,)* ..#private::StepOptions::NONE };
         }

@@ -1,0 +1,6 @@
+use prorch::prelude::*;
+
+#[step(derive(Default, Clone))]
+struct Transfer;
+
+fn main() {}

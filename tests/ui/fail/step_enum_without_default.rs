@@ -1,0 +1,9 @@
+use prorch::prelude::*;
+
+#[step]
+enum Transfer {
+    Idle,
+    Copying,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use prorch::prelude::*;
+
+#[step]
+struct Transfer<T> {
+    state: T,
+}
+
+fn main() {}

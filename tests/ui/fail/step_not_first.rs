@@ -1,0 +1,7 @@
+use prorch::prelude::*;
+
+#[derive(Default)]
+#[step]
+struct Transfer;
+
+fn main() {}
