@@ -239,3 +239,59 @@ fn choose(suspect: Option<Candidate>, found: Vec<Candidate>, limit: usize) -> Ve
 fn sooner(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite says that it will do.
+    fn plan(sql: &str) -> String {
+        let connection = crate::open::in_memory().unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let values = vec![1; statement.parameter_count()];
+        let lines =
+            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+        lines.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn what_a_claim_asks_is_read_from_the_index_in_order_and_from_nothing_else() {
+        for sql in [NEXT_PRIORITY, NEXT_LENGTH, IDLE, HELD, EARLIEST] {
+            let plan = plan(sql);
+            assert!(
+                plan.starts_with("SEARCH runs USING COVERING INDEX runs_due (definition=?"),
+                "{sql}: {plan}"
+            );
+            assert!(!plan.contains("B-TREE"), "{sql}: {plan}");
+        }
+        for sql in [SUSPECT, EARLIEST_SUSPECT] {
+            let plan = plan(sql);
+            assert!(
+                plan.starts_with("SEARCH runs USING COVERING INDEX runs_suspect (definition=?"),
+                "{sql}: {plan}"
+            );
+        }
+    }
+
+    fn candidates(due: &[(i64, i64)]) -> Vec<Candidate> {
+        let numbered = (1..).zip(due);
+        numbered.map(|(place, &(priority, due_at))| Candidate { priority, due_at, place }).collect()
+    }
+
+    #[test]
+    fn one_place_in_eight_goes_to_the_longest_due() {
+        let mut found = candidates(&[(0, 90); 20]);
+        found.push(Candidate { priority: 9, due_at: 1, place: 99 });
+        let chosen = choose(None, found, 8);
+        assert_eq!(chosen.len(), 8);
+        assert_eq!(chosen.iter().filter(|candidate| candidate.place == 99).count(), 1);
+    }
+
+    #[test]
+    fn no_lease_of_ours_ends_so_late_that_it_counts_as_stamped_by_another_clock() {
+        let now = Timestamp::from_micros(100);
+        assert_eq!(ahead(now, 10), (121, i64::MAX));
+        let (from, to) = ahead(now, i64::MAX);
+        assert!(from > to, "there is no such time");
+    }
+}

@@ -21,8 +21,9 @@ const ACTIVE: &str = "run IN (
     SELECT run FROM runs INDEXED BY runs_suspect WHERE due_at IS NOT NULL AND paused = 0 AND crashes >= 2
     UNION ALL
     SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND (due_at IS NULL OR paused = 1))";
-const DUE: &str = "paused = 0 AND due_at IS NOT NULL
-    AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length)";
+const DUE: &str = "(paused = 0 AND due_at IS NOT NULL
+    AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length))";
+const DUE_BY: &str = "(due_at <= ? OR due_at > ?)";
 const OF_PIPELINE: &str = "pipeline = (SELECT pipeline FROM pipelines WHERE name = ?)";
 
 /// The page that the filter finds, in a transaction of the caller's.
@@ -72,6 +73,9 @@ impl Conditions {
         }
         if let Some(now) = filter.due {
             conditions.and(DUE, [time(now), time(now)]);
+            if let Some(by) = filter.due_by {
+                conditions.and(DUE_BY, [time(by), time(now)]);
+            }
         }
         conditions.either(filter.suspect, "crashes >= 2", "crashes < 2");
         conditions.either(filter.stuck, "stuck IS NOT NULL", "stuck IS NULL");

@@ -89,10 +89,12 @@ impl Pair {
         Definition { pipeline, fingerprint: u64::MAX - self.dice.roll(2) }
     }
 
-    fn new_run(&mut self) -> NewRun {
-        let known = self.dice.one_in(10);
-        let id = if known {
-            self.any_run()
+    /// Ids go up with the places of the rows, because SQLite settles a tie by the place.
+    async fn new_run(&mut self) -> NewRun {
+        let known = self.any_run();
+        let again = self.dice.one_in(10) && self.memory.get(known, Part::Row).await.unwrap().is_some();
+        let id = if again {
+            known
         } else {
             self.runs += 1;
             run_id(self.runs)
@@ -200,7 +202,7 @@ impl Pair {
             update.posts.push(Post { to, message: self.message() });
         }
         if self.dice.one_in(8) {
-            update.starts.push(self.new_run());
+            update.starts.push(self.new_run().await);
         }
         update
     }
@@ -214,7 +216,10 @@ impl Pair {
     }
 
     async fn save(&mut self) {
-        let runs: Vec<_> = (0..=self.dice.roll(4)).map(|_| self.new_run()).collect();
+        let mut runs = Vec::new();
+        for _ in 0..=self.dice.roll(4) {
+            runs.push(self.new_run().await);
+        }
         let (one, two) = (self.memory.save(runs.clone()).await, self.sqlite.save(runs).await);
         match (one, two) {
             (Ok(one), Ok(two)) => assert_eq!(one, two),
@@ -310,7 +315,11 @@ impl Pair {
             metadata: self.dice.metadata().into_iter().filter(|_| self.dice.one_in(4)).collect(),
             created_from: rarely(&mut self.dice).then(|| self.time()),
             created_before: rarely(&mut self.dice).then(|| self.time()),
-            due: rarely(&mut self.dice).then(|| self.time()),
+            due: self.dice.maybe(|_| self.now),
+            due_by: self
+                .dice
+                .maybe(|dice| Duration::from_micros(dice.roll(9_000_000)))
+                .map(|d| self.now.saturating_sub(d)),
             suspect: rarely(&mut self.dice).then(|| self.dice.one_in(2)),
             stuck: rarely(&mut self.dice).then(|| self.dice.one_in(2)),
             order: [Order::Started, Order::Urgency, Order::Due][self.dice.roll(3) as usize],
@@ -362,16 +371,16 @@ async fn compare(make: impl Fn() -> SqliteRepository, seed: u64, steps: usize) {
 #[tokio::test]
 async fn a_file_answers_as_memory_does() {
     let directory = tempfile::tempdir().unwrap();
-    for seed in 0..4 {
+    for seed in 0..3 {
         let path = directory.path().join(format!("{seed}.db"));
-        compare(|| SqliteRepository::open(&path).unwrap(), seed, 1_000).await;
+        compare(|| SqliteRepository::open(&path).unwrap(), seed, 800).await;
     }
 }
 
 #[tokio::test]
 async fn a_database_in_memory_answers_as_memory_does() {
-    for seed in 100..104 {
-        compare(|| SqliteRepository::open_in_memory().unwrap(), seed, 1_000).await;
+    for seed in 100..103 {
+        compare(|| SqliteRepository::open_in_memory().unwrap(), seed, 800).await;
     }
 }
 

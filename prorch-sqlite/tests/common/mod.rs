@@ -1,0 +1,36 @@
+//! What the tests of files share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prorch_core::repository::*;
+
+pub const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+pub fn run_id(n: u128) -> RunId {
+    RunId::from_bytes(n.to_be_bytes())
+}
+
+pub fn definition() -> Definition {
+    definition_key("backup", ["dump", "transfer"])
+}
+
+pub fn new_run(n: u128) -> NewRun {
+    NewRun::new(run_id(n), definition(), Text::from("{}"), NOW)
+}
+
+pub fn request(limit: usize, now: Timestamp) -> ClaimRequest {
+    ClaimRequest {
+        definitions: Arc::from([definition()]),
+        limit,
+        suspect: true,
+        holder: WorkerId::from_bytes([7; 16]),
+        lease: Duration::from_secs(30),
+        now,
+        due_by: now,
+    }
+}
+
+pub fn later(seconds: u64) -> Timestamp {
+    NOW + Duration::from_secs(seconds)
+}
