@@ -14,13 +14,11 @@ const BY_URGENCY: &str = "priority, CASE WHEN paused = 0 THEN ifnull(due_at, 922
 const BY_DUE: &str =
     "CASE WHEN paused = 0 THEN ifnull(due_at, 9223372036854775807) ELSE 9223372036854775807 END, id";
 
-/// The three indexes that share the runs that are not ended; among a million that are, this finds them.
+/// The two indexes that share the runs that are not ended; among a million that are, this finds them.
 const ACTIVE: &str = "run IN (
-    SELECT run FROM runs INDEXED BY runs_due WHERE due_at IS NOT NULL AND paused = 0 AND crashes < 2
+    SELECT run FROM runs INDEXED BY runs_due WHERE lane IS NOT NULL
     UNION ALL
-    SELECT run FROM runs INDEXED BY runs_suspect WHERE due_at IS NOT NULL AND paused = 0 AND crashes >= 2
-    UNION ALL
-    SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND (due_at IS NULL OR paused = 1))";
+    SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND lane IS NULL)";
 const DUE: &str = "(paused = 0 AND due_at IS NOT NULL
     AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length))";
 const DUE_BY: &str = "(due_at <= ? OR due_at > ?)";

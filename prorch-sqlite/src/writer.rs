@@ -151,15 +151,15 @@ impl Writer<'_> {
             .iter()
             .zip(&results)
             .any(|(request, result)| result.as_ref().is_ok_and(|done| done.tells(request)));
+        if told {
+            self.changes.tell();
+        }
         let (mut rows, mut bytes) = (0, 0);
         for (request, result) in requests.into_iter().zip(results) {
             rows += request.weight.rows;
             bytes += request.weight.bytes;
             // Whoever asked may be gone; then there is nobody to tell.
             let _ = request.reply.send(result);
-        }
-        if told {
-            self.changes.tell();
         }
         (rows, bytes)
     }

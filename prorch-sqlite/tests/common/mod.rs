@@ -1,25 +1,27 @@
 //! What the tests of files share.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use prorch_core::repository::*;
 
-pub const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
-pub fn run_id(n: u128) -> RunId {
+pub(crate) fn run_id(n: u128) -> RunId {
     RunId::from_bytes(n.to_be_bytes())
 }
 
-pub fn definition() -> Definition {
+pub(crate) fn definition() -> Definition {
     definition_key("backup", ["dump", "transfer"])
 }
 
-pub fn new_run(n: u128) -> NewRun {
+pub(crate) fn new_run(n: u128) -> NewRun {
     NewRun::new(run_id(n), definition(), Text::from("{}"), NOW)
 }
 
-pub fn request(limit: usize, now: Timestamp) -> ClaimRequest {
+pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
     ClaimRequest {
         definitions: Arc::from([definition()]),
         limit,
@@ -31,6 +33,6 @@ pub fn request(limit: usize, now: Timestamp) -> ClaimRequest {
     }
 }
 
-pub fn later(seconds: u64) -> Timestamp {
+pub(crate) fn later(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
 }
