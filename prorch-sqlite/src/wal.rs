@@ -9,8 +9,8 @@ use rusqlite::Connection;
 const COPY_AFTER: usize = 16 << 20;
 /// A log file that is longer than this is emptied, as soon as no reader needs it.
 const LONGEST: u64 = 64 << 20;
-/// What a row adds to the log at least, and what a transaction adds: whole pages.
-const ROW: usize = 2 << 10;
+/// About what a row adds to the log when many share their pages, and what a transaction adds at least: whole pages.
+const ROW: usize = 512;
 const TRANSACTION: usize = 32 << 10;
 
 /// The log of one database, as far as this process writes to it.

@@ -1,5 +1,7 @@
 //! The same random calls to the in-memory repository and to SQLite get the same answers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
