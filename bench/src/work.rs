@@ -38,5 +38,5 @@ async fn ship(receipt: &Receipt) -> StepResult<Receipt> {
 }
 
 /// The work that is the same for all.
-#[pipeline(steps = [reserve, charge, ship])]
+#[pipeline(steps = [reserve, charge, ship], input = Order, output = Receipt)]
 pub(crate) struct Fulfilment;

@@ -1,40 +1,38 @@
 //! Which runs are due, read from the index alone: what it costs does not depend on how many wait.
 
 use prorch_core::repository::{ClaimRequest, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
 
 use crate::definitions::Definitions;
 use crate::error::Fault;
 
 /// The next priority at which anything waits, so that empty ones are skipped.
 const NEXT_PRIORITY: &str = "SELECT priority FROM runs INDEXED BY runs_due
-    WHERE definition = ?1 AND priority > ?2 AND due_at IS NOT NULL AND paused = 0 AND crashes < 2
-    ORDER BY priority LIMIT 1";
+    WHERE definition = ?1 AND lane = ?2 AND priority > ?3 ORDER BY priority LIMIT 1";
 /// The next longer lease under which runs are held; most stores know one length.
 const NEXT_LENGTH: &str = "SELECT lease_length FROM runs INDEXED BY runs_due
-    WHERE definition = ?1 AND priority = ?2 AND lease_length > ?3
-    AND due_at IS NOT NULL AND paused = 0 AND crashes < 2
-    ORDER BY lease_length LIMIT 1";
+    WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length > ?4 ORDER BY lease_length LIMIT 1";
 const IDLE: &str = "SELECT run, due_at FROM runs INDEXED BY runs_due
-    WHERE definition = ?1 AND priority = ?2 AND lease_length IS NULL AND due_at <= ?3
-    AND due_at IS NOT NULL AND paused = 0 AND crashes < 2
-    ORDER BY due_at, run LIMIT ?4";
+    WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length IS NULL AND due_at <= ?4
+    ORDER BY due_at, run LIMIT ?5";
 const HELD: &str = "SELECT run, due_at FROM runs INDEXED BY runs_due
-    WHERE definition = ?1 AND priority = ?2 AND lease_length = ?3 AND due_at BETWEEN ?4 AND ?5
-    AND due_at IS NOT NULL AND paused = 0 AND crashes < 2
-    ORDER BY due_at, run LIMIT ?6";
-/// Suspects are few, so they are looked through.
-const SUSPECT: &str = "SELECT run, priority, due_at FROM runs INDEXED BY runs_suspect
-    WHERE definition = ?1 AND due_at IS NOT NULL AND paused = 0 AND crashes >= 2
-    AND CASE WHEN lease_length IS NULL THEN due_at <= ?2
-             ELSE due_at <= ?3 OR due_at - ?4 > 2 * lease_length END
-    ORDER BY priority, due_at, run LIMIT 1";
+    WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length = ?4 AND due_at BETWEEN ?5 AND ?6
+    ORDER BY due_at, run LIMIT ?7";
 const EARLIEST: &str = "SELECT due_at FROM runs INDEXED BY runs_due
-    WHERE definition = ?1 AND priority = ?2 AND lease_length IS ?3
-    AND due_at IS NOT NULL AND paused = 0 AND crashes < 2
-    ORDER BY due_at LIMIT 1";
-const EARLIEST_SUSPECT: &str = "SELECT min(due_at) FROM runs INDEXED BY runs_suspect
-    WHERE definition = ?1 AND due_at IS NOT NULL AND paused = 0 AND crashes >= 2";
+    WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length IS ?4 ORDER BY due_at LIMIT 1";
+
+/// The runs of a definition that stand in one lane, at one priority.
+#[derive(Clone, Copy)]
+struct Queue {
+    definition: i64,
+    lane: i64,
+    priority: i64,
+}
+
+/// Most runs.
+const REGULAR: i64 = 0;
+/// Those suspect of killing their workers.
+const SUSPECT: i64 = 1;
 
 /// A run that may be claimed, as the index has it. Sorts by urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,9 +47,7 @@ pub(crate) struct Due<'c> {
     next_length: Statement<'c>,
     idle: Statement<'c>,
     held: Statement<'c>,
-    suspect: Statement<'c>,
     earliest: Statement<'c>,
-    earliest_suspect: Statement<'c>,
 }
 
 impl<'c> Due<'c> {
@@ -61,9 +57,7 @@ impl<'c> Due<'c> {
             next_length: connection.prepare(NEXT_LENGTH)?,
             idle: connection.prepare(IDLE)?,
             held: connection.prepare(HELD)?,
-            suspect: connection.prepare(SUSPECT)?,
             earliest: connection.prepare(EARLIEST)?,
-            earliest_suspect: connection.prepare(EARLIEST_SUSPECT)?,
         })
     }
 
@@ -74,73 +68,68 @@ impl<'c> Due<'c> {
         request: &ClaimRequest,
     ) -> Result<Vec<Candidate>, Fault> {
         let known = numbers(definitions, request)?;
-        let suspect = if request.suspect { self.suspect(&known, request)? } else { None };
-        let mut found = self.waiting(&known, request)?;
+        let suspects = if request.suspect { self.waiting(&known, SUSPECT, request, 1)? } else { Vec::new() };
+        let mut found = self.waiting(&known, REGULAR, request, request.limit)?;
         found.sort_unstable();
-        Ok(choose(suspect, found, request.limit))
+        Ok(choose(suspects.into_iter().min(), found, request.limit))
     }
 
-    /// All that could be chosen: of each priority as many as could still be, if nothing else was.
-    fn waiting(&mut self, known: &[i64], request: &ClaimRequest) -> Result<Vec<Candidate>, Fault> {
+    /// All that could be chosen for `limit` places: of each priority as many as could still be, if nothing else was.
+    fn waiting(
+        &mut self,
+        known: &[i64],
+        lane: i64,
+        request: &ClaimRequest,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, Fault> {
         let mut found = Vec::new();
         for &definition in known {
-            let mut room = request.limit;
-            let mut priority = -1;
-            while let Some(next) = self.next_priority(definition, priority)? {
-                priority = next;
+            let mut room = limit;
+            let mut queue = Queue { definition, lane, priority: -1 };
+            while let Some(next) = self.next_queue(queue)? {
+                queue = next;
                 let before = found.len();
-                let most = room.max(request.limit / 8);
-                self.at_priority(definition, priority, request, most, &mut found)?;
+                self.collect(queue, request, room.max(limit / 8), &mut found)?;
                 room = room.saturating_sub(found.len() - before);
             }
         }
         Ok(found)
     }
 
-    fn next_priority(&mut self, definition: i64, after: i64) -> Result<Option<i64>, Fault> {
-        let found = self.next_priority.query_row([definition, after], |row| row.get(0));
-        Ok(found.optional()?)
+    /// The next less urgent queue in which anything stands.
+    fn next_queue(&mut self, queue: Queue) -> Result<Option<Queue>, Fault> {
+        let Queue { definition, lane, priority } = queue;
+        let found = self.next_priority.query_row([definition, lane, priority], |row| row.get(0));
+        Ok(found.optional()?.map(|priority| Queue { priority, ..queue }))
     }
 
-    fn next_length(&mut self, definition: i64, priority: i64, after: i64) -> Result<Option<i64>, Fault> {
-        let found = self.next_length.query_row([definition, priority, after], |row| row.get(0));
+    fn next_length(&mut self, queue: Queue, after: i64) -> Result<Option<i64>, Fault> {
+        let Queue { definition, lane, priority } = queue;
+        let found = self.next_length.query_row([definition, lane, priority, after], |row| row.get(0));
         Ok(found.optional()?)
     }
 
     /// Idle runs that are due, runs whose lease ran out, and those whose lease was stamped by a clock that is ahead.
-    fn at_priority(
+    fn collect(
         &mut self,
-        definition: i64,
-        priority: i64,
+        queue: Queue,
         request: &ClaimRequest,
         most: usize,
         found: &mut Vec<Candidate>,
     ) -> Result<(), Fault> {
+        let Queue { definition, lane, priority } = queue;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let due_by = request.due_by.as_micros();
-        collect(&mut self.idle, params![definition, priority, due_by, most], priority, found)?;
+        read(&mut self.idle, [definition, lane, priority, due_by, most], priority, found)?;
         let mut length = -1;
-        while let Some(next) = self.next_length(definition, priority, length)? {
+        while let Some(next) = self.next_length(queue, length)? {
             length = next;
             let ranges = [(i64::MIN, due_by.min(request.now.as_micros())), ahead(request.now, length)];
             for (from, to) in ranges.into_iter().filter(|(from, to)| from <= to) {
-                let range = params![definition, priority, length, from, to, most];
-                collect(&mut self.held, range, priority, found)?;
+                read(&mut self.held, [definition, lane, priority, length, from, to, most], priority, found)?;
             }
         }
         Ok(())
-    }
-
-    fn suspect(&mut self, known: &[i64], request: &ClaimRequest) -> Result<Option<Candidate>, Fault> {
-        let (due_by, now) = (request.due_by.as_micros(), request.now.as_micros());
-        let mut first = None;
-        for &definition in known {
-            let found = self.suspect.query_row(params![definition, due_by, due_by.min(now), now], |row| {
-                Ok(Candidate { place: row.get(0)?, priority: row.get(1)?, due_at: row.get(2)? })
-            });
-            first = first.into_iter().chain(found.optional()?).min();
-        }
-        Ok(first)
     }
 
     /// The earliest time at which a claim could bring something.
@@ -149,38 +138,33 @@ impl<'c> Due<'c> {
         definitions: &mut Definitions<'_>,
         request: &ClaimRequest,
     ) -> Result<Option<Timestamp>, Fault> {
-        let mut earliest: Option<i64> = None;
+        let lanes = if request.suspect { REGULAR..=SUSPECT } else { REGULAR..=REGULAR };
+        let mut earliest = None;
         for definition in numbers(definitions, request)? {
-            let mut priority = -1;
-            while let Some(next) = self.next_priority(definition, priority)? {
-                priority = next;
-                earliest = sooner(earliest, self.earliest_at(definition, priority)?);
-            }
-            if request.suspect {
-                let found = self.earliest_suspect.query_row([definition], |row| row.get(0))?;
-                earliest = sooner(earliest, found);
+            for lane in lanes.clone() {
+                let mut queue = Queue { definition, lane, priority: -1 };
+                while let Some(next) = self.next_queue(queue)? {
+                    queue = next;
+                    earliest = sooner(earliest, self.earliest_in(queue)?);
+                }
             }
         }
         Ok(earliest.map(Timestamp::from_micros))
     }
 
-    fn earliest_at(&mut self, definition: i64, priority: i64) -> Result<Option<i64>, Fault> {
-        let mut earliest = self.earliest_of(definition, priority, None)?;
+    fn earliest_in(&mut self, queue: Queue) -> Result<Option<i64>, Fault> {
+        let mut earliest = self.earliest_under(queue, None)?;
         let mut length = -1;
-        while let Some(next) = self.next_length(definition, priority, length)? {
+        while let Some(next) = self.next_length(queue, length)? {
             length = next;
-            earliest = sooner(earliest, self.earliest_of(definition, priority, Some(length))?);
+            earliest = sooner(earliest, self.earliest_under(queue, Some(length))?);
         }
         Ok(earliest)
     }
 
-    fn earliest_of(
-        &mut self,
-        definition: i64,
-        priority: i64,
-        length: Option<i64>,
-    ) -> Result<Option<i64>, Fault> {
-        let found = self.earliest.query_row(params![definition, priority, length], |row| row.get(0));
+    fn earliest_under(&mut self, queue: Queue, length: Option<i64>) -> Result<Option<i64>, Fault> {
+        let Queue { definition, lane, priority } = queue;
+        let found = self.earliest.query_row(params![definition, lane, priority, length], |row| row.get(0));
         Ok(found.optional()?)
     }
 }
@@ -205,9 +189,9 @@ fn ahead(now: Timestamp, length: i64) -> (i64, i64) {
     }
 }
 
-fn collect(
+fn read(
     statement: &mut Statement<'_>,
-    range: impl rusqlite::Params,
+    range: impl Params,
     priority: i64,
     found: &mut Vec<Candidate>,
 ) -> Result<(), Fault> {
@@ -238,4 +222,53 @@ fn choose(suspect: Option<Candidate>, found: Vec<Candidate>, limit: usize) -> Ve
 
 fn sooner(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite says that it will do.
+    fn plan(sql: &str) -> String {
+        let connection = crate::open::in_memory().unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let values = vec![1; statement.parameter_count()];
+        let lines =
+            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+        lines.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn what_a_claim_asks_is_found_in_the_index_and_needs_no_sorting() {
+        for sql in [NEXT_PRIORITY, NEXT_LENGTH, IDLE, HELD, EARLIEST] {
+            let plan = plan(sql);
+            assert!(
+                plan.starts_with("SEARCH runs USING INDEX runs_due (definition=? AND lane=?"),
+                "{sql}: {plan}"
+            );
+            assert!(!plan.contains("B-TREE"), "{sql}: {plan}");
+        }
+    }
+
+    fn candidates(due: &[(i64, i64)]) -> Vec<Candidate> {
+        let numbered = (1..).zip(due);
+        numbered.map(|(place, &(priority, due_at))| Candidate { priority, due_at, place }).collect()
+    }
+
+    #[test]
+    fn one_place_in_eight_goes_to_the_longest_due() {
+        let mut found = candidates(&[(0, 90); 20]);
+        found.push(Candidate { priority: 9, due_at: 1, place: 99 });
+        let chosen = choose(None, found, 8);
+        assert_eq!(chosen.len(), 8);
+        assert_eq!(chosen.iter().filter(|candidate| candidate.place == 99).count(), 1);
+    }
+
+    #[test]
+    fn no_lease_of_ours_ends_so_late_that_it_counts_as_stamped_by_another_clock() {
+        let now = Timestamp::from_micros(100);
+        assert_eq!(ahead(now, 10), (121, i64::MAX));
+        let (from, to) = ahead(now, i64::MAX);
+        assert!(from > to, "there is no such time");
+    }
 }

@@ -153,3 +153,33 @@ pub(crate) fn ambiguous(error: &rusqlite::Error) -> StoreError {
 pub(crate) fn broken(why: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Broken, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    fn told(code: i32) -> StoreError {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        Fault::from(error).into_error("nothing was written")
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_is_refused_and_from_a_file_that_is_lost() {
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_FULL, ffi::SQLITE_NOMEM] {
+            assert_eq!(told(code).kind(), StoreErrorKind::Transient, "{code}");
+        }
+        for code in [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH] {
+            assert_eq!(told(code).kind(), StoreErrorKind::Refused, "{code}");
+        }
+        for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT, ffi::SQLITE_READONLY_DBMOVED] {
+            assert_eq!(told(code).kind(), StoreErrorKind::Broken, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        assert!(told(ffi::SQLITE_FULL).to_string().contains("make room"));
+        assert!(told(ffi::SQLITE_IOERR_FSYNC).to_string().contains("open it again"));
+    }
+}

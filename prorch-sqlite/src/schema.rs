@@ -51,6 +51,9 @@ CREATE TABLE runs (
     metadata TEXT,
     input TEXT NOT NULL,
     output TEXT,
+    -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
+    lane INTEGER GENERATED ALWAYS AS
+        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes >= 2 END) VIRTUAL,
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
@@ -59,13 +62,9 @@ CREATE TABLE runs (
 
 CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 
--- Every run that is not ended is in exactly one of the next three.
-CREATE INDEX runs_due ON runs (definition, priority, lease_length, due_at)
-    WHERE due_at IS NOT NULL AND paused = 0 AND crashes < 2;
-CREATE INDEX runs_suspect ON runs (definition, priority, due_at, lease_length)
-    WHERE due_at IS NOT NULL AND paused = 0 AND crashes >= 2;
-CREATE INDEX runs_resting ON runs (definition)
-    WHERE status < 2 AND (due_at IS NULL OR paused = 1);
+-- Every run that is not ended is in exactly one of the next two.
+CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
+CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
 
 CREATE TABLE records (
     run INTEGER NOT NULL,

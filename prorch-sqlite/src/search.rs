@@ -14,15 +14,14 @@ const BY_URGENCY: &str = "priority, CASE WHEN paused = 0 THEN ifnull(due_at, 922
 const BY_DUE: &str =
     "CASE WHEN paused = 0 THEN ifnull(due_at, 9223372036854775807) ELSE 9223372036854775807 END, id";
 
-/// The three indexes that share the runs that are not ended; among a million that are, this finds them.
+/// The two indexes that share the runs that are not ended; among a million that are, this finds them.
 const ACTIVE: &str = "run IN (
-    SELECT run FROM runs INDEXED BY runs_due WHERE due_at IS NOT NULL AND paused = 0 AND crashes < 2
+    SELECT run FROM runs INDEXED BY runs_due WHERE lane IS NOT NULL
     UNION ALL
-    SELECT run FROM runs INDEXED BY runs_suspect WHERE due_at IS NOT NULL AND paused = 0 AND crashes >= 2
-    UNION ALL
-    SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND (due_at IS NULL OR paused = 1))";
-const DUE: &str = "paused = 0 AND due_at IS NOT NULL
-    AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length)";
+    SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND lane IS NULL)";
+const DUE: &str = "(paused = 0 AND due_at IS NOT NULL
+    AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length))";
+const DUE_BY: &str = "(due_at <= ? OR due_at > ?)";
 const OF_PIPELINE: &str = "pipeline = (SELECT pipeline FROM pipelines WHERE name = ?)";
 
 /// The page that the filter finds, in a transaction of the caller's.
@@ -72,6 +71,9 @@ impl Conditions {
         }
         if let Some(now) = filter.due {
             conditions.and(DUE, [time(now), time(now)]);
+            if let Some(by) = filter.due_by {
+                conditions.and(DUE_BY, [time(by), time(now)]);
+            }
         }
         conditions.either(filter.suspect, "crashes >= 2", "crashes < 2");
         conditions.either(filter.stuck, "stuck IS NOT NULL", "stuck IS NULL");
@@ -115,7 +117,7 @@ impl Conditions {
         filter: &Filter,
     ) -> Result<u64, Fault> {
         if filter.metadata.is_empty() {
-            let sql = format!("SELECT count(*) FROM runs WHERE {}", self.sql);
+            let sql = ["SELECT count(*) FROM runs WHERE ", self.sql.as_str()].concat();
             let count =
                 connection.prepare(&sql)?.query_row(params_from_iter(&self.values), |row| row.get(0))?;
             return Ok(i64::cast_unsigned(count));
@@ -162,7 +164,7 @@ impl Conditions {
         order: &str,
         mut see: impl FnMut(Run) -> bool,
     ) -> Result<(), Fault> {
-        let sql = format!("SELECT run FROM runs WHERE {} ORDER BY {order}", self.sql);
+        let sql = ["SELECT run FROM runs WHERE ", self.sql.as_str(), " ORDER BY ", order].concat();
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(&self.values))?;
         while let Some(row) = rows.next()? {

@@ -70,7 +70,7 @@ impl<'c> Updates<'c> {
             _ => {}
         }
         self.send(update)?;
-        for new in &update.starts {
+        for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {
             self.inserts.insert(definitions, new)?;
         }
         Ok(Answer::Applied { inbox_seq: hot.inbox_seq })

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::batch::{Batches, Care, Done, Failure, Request};
 use crate::error::{Reach, ambiguous, broken, reach};
-use crate::open::is_busy;
+use crate::open::{LOCK_PATIENCE, is_busy};
 use crate::reader::Read;
 use crate::snapshot::Snapshots;
 use crate::wal::Wal;
@@ -51,10 +51,12 @@ pub(crate) fn serve(connection: Connection, mut setting: Setting) {
 
 fn write(connection: &Connection, setting: &mut Setting) -> Result<(), String> {
     let told = |error: rusqlite::Error| format!("the database can't be used: {error}");
+    let patience = setting.lock_wait.min(LOCK_PATIENCE);
+    connection.busy_timeout(patience).map_err(told)?;
     let mut writer = Writer {
         connection,
         batches: Batches::prepare(connection).map_err(told)?,
-        wal: setting.path.take().map(Wal::of),
+        wal: setting.path.take().map(|path| Wal::of(path, patience)),
         changes: Arc::clone(&setting.changes),
         lock_wait: setting.lock_wait,
     };
@@ -149,15 +151,15 @@ impl Writer<'_> {
             .iter()
             .zip(&results)
             .any(|(request, result)| result.as_ref().is_ok_and(|done| done.tells(request)));
+        if told {
+            self.changes.tell();
+        }
         let (mut rows, mut bytes) = (0, 0);
         for (request, result) in requests.into_iter().zip(results) {
             rows += request.weight.rows;
             bytes += request.weight.bytes;
             // Whoever asked may be gone; then there is nobody to tell.
             let _ = request.reply.send(result);
-        }
-        if told {
-            self.changes.tell();
         }
         (rows, bytes)
     }

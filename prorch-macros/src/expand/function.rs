@@ -3,8 +3,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{ReturnType, Type};
 
+use super::placed;
 use super::step::{definition, derives};
-use super::{conditions, placed};
 use crate::ast::Function;
 use crate::valid::{Argument, DERIVED, GoodFunction, GoodOptions, Output};
 
@@ -20,20 +20,16 @@ pub(crate) fn function_step(
     let (ident, vis) = (&function.sig.ident, &function.vis);
     let needed: Vec<&Type> = good.arguments.iter().filter_map(resource).collect();
     let blocking = function.sig.asyncness.is_none();
-    let definition = definition(private, ident, &function.attrs, options, &needed, blocking);
+    let definition = definition(private, ident, options, &needed, blocking);
     let step = step(private, function, good);
     let derives = derives(private, ident, &DERIVED, &[]);
     let docs = docs(function);
-    let conditions = conditions(&function.attrs);
-    let step_conditions = conditions.clone();
     quote! {
         #docs
-        #(#conditions)*
         #derives
         #[allow(non_camel_case_types)]
         #vis struct #ident {}
         #definition
-        #(#step_conditions)*
         #step
     }
 }

@@ -6,7 +6,7 @@ mod step;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::{Attribute, Path};
+use syn::Path;
 
 pub(crate) use function::function_step;
 pub(crate) use pipeline::pipeline;
@@ -15,11 +15,6 @@ pub(crate) use step::type_step;
 /// The path of `__private`, through the name that the user's crate has for prorch.
 pub(crate) fn private(krate: Option<&Path>) -> TokenStream {
     krate.map_or_else(|| quote!(::prorch::__private), |krate| quote!(#krate::__private))
-}
-
-/// The attributes that say in which builds an item exists: what is generated for it exists in the same.
-fn conditions(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> + Clone {
-    attrs.iter().filter(|attr| attr.path().is_ident("cfg"))
 }
 
 /// These tokens, as if they stood at `place`.

@@ -3,7 +3,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Path, Type};
 
-use super::{conditions, placed};
+use super::placed;
 use crate::valid::GoodPipeline;
 
 /// The pipeline's implementation, and its entry among the pipelines.
@@ -17,9 +17,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let output = last.type_item(quote!(type Output), &output);
     let stages = stages(private, &steps, good.input.as_ref());
     let ending = good.output.as_ref().map(|output| ending(last, output));
-    let conditions = conditions(&item.attrs);
     quote! {
-        #(#conditions)*
         #[allow(unused_parens)]
         const _: () = {
             impl #private::Pipeline for #ident {

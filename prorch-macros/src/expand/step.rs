@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Data, DeriveInput, Fields, Path, Token, Type};
 
-use super::{conditions, placed};
+use super::placed;
 use crate::valid::{DERIVED, GoodOptions};
 
 /// The attributes that a struct or an enum gets, and its definition as a step.
@@ -27,7 +27,7 @@ pub(crate) fn type_step(
     let default =
         (has_fields && is_decoded && !says(&item.attrs, "default")).then(|| quote!(#[serde(default)]));
     let derives = derives(private, &item.ident, &added, &item.attrs);
-    let definition = definition(private, &item.ident, &item.attrs, options, &[], false);
+    let definition = definition(private, &item.ident, options, &[], false);
     (quote!(#derives #default), definition)
 }
 
@@ -86,13 +86,11 @@ fn says(attrs: &[Attribute], option: &str) -> bool {
 pub(super) fn definition(
     private: &TokenStream,
     ident: &Ident,
-    attrs: &[Attribute],
     options: &GoodOptions,
     needed: &[&Type],
     blocking: bool,
 ) -> TokenStream {
     let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
-    let conditions = conditions(attrs);
     let said = said(private, options);
     let blocking = blocking.then(|| {
         quote!(
@@ -101,7 +99,6 @@ pub(super) fn definition(
     });
     let resources = resources(private, needed.iter().copied().chain(&options.resources));
     quote! {
-        #(#conditions)*
         const _: () = {
             impl #private::StepDefinition for #ident {
                 const NAME: &'static ::core::primitive::str = #name;

@@ -1,0 +1,5 @@
+//! A file keeps the contract of a repository.
+
+use prorch_sqlite::SqliteRepository;
+
+prorch_testkit::conformance!(async |directory| SqliteRepository::open(directory.join("runs.db")).unwrap());

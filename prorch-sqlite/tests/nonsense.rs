@@ -1,0 +1,137 @@
+//! Rows that somebody edited by hand: left and named, never lost and in nobody's way.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{NOW, later, new_run, request, run_id};
+use prorch_core::repository::*;
+use prorch_sqlite::SqliteRepository;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// A file with the runs 1 to `runs`, in which somebody did `edit`.
+async fn edited(runs: u128, edit: &str) -> (TempDir, SqliteRepository, Connection) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runs.db");
+    let repository = SqliteRepository::open(&path).unwrap();
+    repository.save((1..=runs).map(new_run).collect()).await.unwrap();
+    let hand = Connection::open(&path).unwrap();
+    hand.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {edit}")).unwrap();
+    (directory, repository, hand)
+}
+
+fn claimed(claims: &[Claim]) -> Vec<RunId> {
+    claims.iter().map(|claim| claim.stored.run.id).collect()
+}
+
+/// Each breaks run 1 in another column.
+const EDITS: [(&str, &str); 8] = [
+    ("UPDATE runs SET metadata = '{oh' WHERE run = 1", "runs.metadata"),
+    ("UPDATE runs SET status = 77 WHERE run = 1", "runs.status"),
+    ("UPDATE runs SET definition = 99, definition = 1, cause_kind = 9 WHERE run = 1", "runs.cause_kind"),
+    ("UPDATE runs SET holder = x'07', lease_length = 5, due_at = 5 WHERE run = 1", "runs.holder"),
+    ("UPDATE runs SET input = CAST(x'ff' AS TEXT) WHERE run = 1", "runs.input"),
+    ("UPDATE runs SET paused = 0, key = CAST(x'ff' AS TEXT) WHERE run = 1", "runs.key"),
+    (
+        "UPDATE runs SET epoch = 1 WHERE run = 1;
+         INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at)
+         VALUES (1, 0, 'dump', 9, 0, 1, 0, 0)",
+        "records.status",
+    ),
+    (
+        "UPDATE runs SET inbox_seq = 1 WHERE run = 1;
+         INSERT INTO messages (run, id, seq, at, kind) VALUES (1, zeroblob(16), 1, 0, 9)",
+        "messages.kind",
+    ),
+];
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
+    for (edit, column) in EDITS {
+        let (_directory, repository, hand) = edited(3, edit).await;
+        let error = repository.get(run_id(1), Part::Work).await.expect_err(column);
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(error.to_string().contains(column), "{error}");
+
+        let claims = repository.claim(&request(1, NOW)).await.unwrap();
+        assert_eq!(claimed(&claims), [run_id(2)], "{column}: the next in line gets the place");
+        let (stuck, due): (String, i64) = hand
+            .query_row("SELECT stuck, due_at FROM runs WHERE run = 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert!(stuck.contains(column), "{stuck}");
+        assert_eq!(due, later(60).as_micros(), "{column}");
+
+        assert_eq!(claimed(&repository.claim(&request(9, NOW)).await.unwrap()), [run_id(3)]);
+        let next = repository.next_due(&request(9, NOW)).await.unwrap().unwrap();
+        assert!(next > NOW, "straight after a claim it lies in the future");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_was_mended_goes_on() {
+    let (_directory, repository, hand) = edited(1, EDITS[0].0).await;
+    assert!(repository.claim(&request(9, NOW)).await.unwrap().is_empty());
+    hand.execute_batch("UPDATE runs SET metadata = NULL WHERE run = 1").unwrap();
+    let claims = repository.claim(&request(9, later(60))).await.unwrap();
+    assert_eq!(claimed(&claims), [run_id(1)]);
+    assert_eq!(claims[0].stored.run.state.stuck, None);
+}
+
+#[tokio::test]
+async fn a_search_passes_over_it() {
+    let (_directory, repository, _hand) = edited(3, EDITS[0].0).await;
+    for filter in [Filter::all(), Filter::active().limit(2)] {
+        let page = repository.search(&filter).await.unwrap();
+        let found: Vec<_> = page.runs.iter().map(|run| run.id).collect();
+        assert_eq!(found, [run_id(2), run_id(3)]);
+        assert_eq!(page.next, None);
+    }
+}
+
+#[tokio::test]
+async fn a_definition_that_is_gone_is_named() {
+    let (_directory, repository, hand) = edited(1, "UPDATE runs SET definition = 99").await;
+    let error = repository.get(run_id(1), Part::Row).await.unwrap_err();
+    assert!(error.to_string().contains("runs.definition: there is no definition 99"), "{error}");
+    drop(hand);
+}
+
+#[tokio::test]
+async fn an_update_that_cannot_be_written_harms_none_of_its_batch() {
+    let (_directory, repository, hand) = edited(3, "UPDATE runs SET status = 77 WHERE run = 2").await;
+    let message = |n: u8| Message::new(MessageId::from_bytes([n; 16]), Mail::Resume, NOW);
+    let updates: Vec<_> = (1..=3).map(|n| Update::post(run_id(n), message(n as u8))).collect();
+    let answers = repository.update(updates.into()).await.unwrap();
+    assert_eq!(answers[0], Answer::Applied { inbox_seq: 1 });
+    assert!(matches!(&answers[1], Answer::Rejected(why) if why.contains("runs.status")), "{answers:?}");
+    assert_eq!(answers[2], Answer::Applied { inbox_seq: 1 });
+    let messages: i64 = hand.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    assert_eq!(
+        messages, 2,
+        "what was applied before the fault is not applied twice, and what came after is there"
+    );
+}
+
+#[tokio::test]
+async fn the_tables_refuse_what_no_run_can_be() {
+    let (_directory, repository, hand) = edited(1, "PRAGMA ignore_check_constraints = OFF").await;
+    for nonsense in [
+        "status = 5",
+        "status = 2",
+        "priority = 10",
+        "crashes = -1",
+        "holder = zeroblob(16)",
+        "holder = zeroblob(16), lease_length = 1, due_at = NULL",
+        "id = x'01'",
+        "due_at = 'tomorrow'",
+        "cause = 'without a kind'",
+        "inbox_seq = -1",
+    ] {
+        let done = hand.execute(&format!("UPDATE runs SET {nonsense}"), []);
+        assert!(done.is_err(), "{nonsense}");
+    }
+    assert!(repository.get(run_id(1), Part::Row).await.unwrap().is_some());
+}
