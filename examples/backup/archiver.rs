@@ -71,14 +71,19 @@ pub(crate) fn run(order: &Order) -> anyhow::Result<()> {
     if completed(&order.directory)?.is_some() {
         return Ok(());
     }
-    let archive = pack(order)?;
+    // When the disk is full, what was packed so far is what fills it; and the database may need a little room on it.
+    let archive = pack(order).inspect_err(|_| drop(fs::remove_file(part_of(&archive_in(order)))))?;
     let json = serde_json::to_vec(&archive)?;
     write_whole(&order.directory.join("archive.json"), &json)
 }
 
+fn archive_in(order: &Order) -> PathBuf {
+    order.directory.join("archive.tar.zst")
+}
+
 fn pack(order: &Order) -> anyhow::Result<Archive> {
     let entries = Walk::of(order)?.entries()?;
-    let path = order.directory.join("archive.tar.zst");
+    let path = archive_in(order);
     let part = part_of(&path);
     let cannot_write = || format!("can't write the archive `{}`", part.display());
     let file = File::create(&part).with_context(cannot_write)?;
@@ -342,6 +347,16 @@ mod tests {
         let order = Order { directory: root.path().join("swept"), ..order(root.path()) };
         assert!(run(&order).is_err());
         assert!(!order.directory.exists());
+    }
+
+    #[test]
+    fn leaves_nothing_lying_about_when_it_fails() {
+        let root = tempfile::tempdir().unwrap();
+        let order = order(root.path());
+        fs::create_dir(archive_in(&order)).unwrap();
+        assert!(run(&order).is_err(), "the archive can't get its name");
+        assert!(!part_of(&archive_in(&order)).exists());
+        assert_eq!(completed(&order.directory).unwrap(), None);
     }
 
     #[test]

@@ -92,7 +92,10 @@ impl Copy {
         }
         to.seek(SeekFrom::Start(from)).with_context(|| self.cannot_write())?;
         let mut archive = self.read_from(from)?.take(self.chunk);
-        let copied = io::copy(&mut archive, &mut to).with_context(|| self.cannot_write())?;
+        let copied = io::copy(&mut archive, &mut to)
+            // On a full disk the half chunk would take the room in which the database notes the error.
+            .inspect_err(|_| drop(to.set_len(from)))
+            .with_context(|| self.cannot_write())?;
         if copied == 0 {
             return Err(StepError::fatal(format!(
                 "`{}` is shorter than it was",
