@@ -26,6 +26,8 @@ mod screen;
 mod ticket;
 #[path = "../examples/backup/transfer.rs"]
 mod transfer;
+#[path = "../examples/backup/walk.rs"]
+mod walk;
 #[path = "../examples/backup/webhook.rs"]
 mod webhook;
 

@@ -13,10 +13,11 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{Hash, part_of, publish, read_if_there, write_whole};
+use crate::walk::{Entry, Walk};
 
 /// What an archiver is told.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ fn archive_in(order: &Order) -> PathBuf {
 }
 
 fn pack(order: &Order) -> anyhow::Result<Archive> {
-    let entries = Walk::of(order)?.entries()?;
+    let entries = Walk::new(&order.source, &order.vault, &order.database)?.entries()?;
     let path = archive_in(order);
     let part = part_of(&path);
     let cannot_write = || format!("can't write the archive `{}`", part.display());
@@ -91,7 +92,7 @@ fn pack(order: &Order) -> anyhow::Result<Archive> {
     let mut tar = tar::Builder::new(zstd);
     let mut meter = Meter::new(&order.directory, &entries);
     for entry in &entries {
-        entry.append_to(&mut tar, &mut meter)?;
+        append(&mut tar, entry, &mut meter)?;
     }
     let sealed = tar.into_inner().and_then(zstd::Encoder::finish).with_context(cannot_write)?;
     let Sealed { file, hash, bytes } = sealed;
@@ -103,103 +104,24 @@ fn pack(order: &Order) -> anyhow::Result<Archive> {
     Ok(Archive { path, bytes, sha256: hash.finish(), entries: entries.len() as u64 })
 }
 
-/// A way through the source.
-struct Walk {
-    source: PathBuf,
-    vault: PathBuf,
-    database: PathBuf,
-}
-
-impl Walk {
-    fn of(order: &Order) -> anyhow::Result<Self> {
-        let source = fs::canonicalize(&order.source)
-            .with_context(|| format!("can't read the source `{}`", order.source.display()))?;
-        ensure!(source.is_dir(), "the source `{}` is not a directory", order.source.display());
-        Ok(Self { source, vault: canonical(&order.vault), database: canonical(&order.database) })
-    }
-
-    /// What is to be packed, sorted by path: the same tree gives the same archive.
-    fn entries(&self) -> anyhow::Result<Vec<Entry>> {
-        let mut found = Vec::new();
-        let mut open = vec![self.source.clone()];
-        while let Some(directory) = open.pop() {
-            for path in children(&directory)?.into_iter().filter(|path| !self.is_left_out(path)) {
-                let entry = Entry::at(&self.source, path)?;
-                if entry.metadata.is_dir() {
-                    open.push(entry.path.clone());
-                }
-                found.push(entry);
-            }
+fn append<W: Write>(tar: &mut tar::Builder<W>, entry: &Entry, meter: &mut Meter) -> anyhow::Result<()> {
+    let cannot_pack = || format!("can't pack `{}`", entry.path.display());
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata(&entry.metadata);
+    if entry.metadata.is_dir() {
+        tar.append_data(&mut header, &entry.name, io::empty()).with_context(cannot_pack)
+    } else if entry.metadata.is_symlink() {
+        let target = fs::read_link(&entry.path).with_context(cannot_pack)?;
+        tar.append_link(&mut header, &entry.name, target).with_context(cannot_pack)
+    } else {
+        let file = File::open(&entry.path).with_context(cannot_pack)?;
+        let mut content = Metered { content: file.take(entry.bytes()), meter };
+        tar.append_data(&mut header, &entry.name, &mut content).with_context(cannot_pack)?;
+        // The header says how much follows: with less, all that comes after it could not be read.
+        if content.content.limit() > 0 {
+            bail!("`{}` became shorter while it was read", entry.path.display());
         }
-        found.retain(Entry::can_be_packed);
-        found.sort_by(|one, other| one.path.cmp(&other.path));
-        Ok(found)
-    }
-
-    fn is_left_out(&self, path: &Path) -> bool {
-        let database = self.database.as_os_str().as_encoded_bytes();
-        path == self.vault || path.as_os_str().as_encoded_bytes().starts_with(database)
-    }
-}
-
-/// The path without links, as far as it is there.
-fn canonical(path: &Path) -> PathBuf {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.into() };
-    fs::canonicalize(path)
-        .or_else(|_| fs::canonicalize(parent).map(|parent| parent.join(name)))
-        .unwrap_or_else(|_| path.into())
-}
-
-fn children(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let list = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
-    let paths: io::Result<Vec<PathBuf>> = list();
-    paths.with_context(|| format!("can't read the directory `{}`", directory.display()))
-}
-
-/// Something in the source.
-struct Entry {
-    path: PathBuf,
-    name: PathBuf,
-    metadata: fs::Metadata,
-}
-
-impl Entry {
-    fn at(source: &Path, path: PathBuf) -> anyhow::Result<Self> {
-        let cannot_read = || format!("can't read `{}`", path.display());
-        let metadata = fs::symlink_metadata(&path).with_context(cannot_read)?;
-        let name = path.strip_prefix(source).with_context(cannot_read)?.to_owned();
-        Ok(Self { path, name, metadata })
-    }
-
-    /// Sockets, pipes and devices have no content that could be packed.
-    fn can_be_packed(&self) -> bool {
-        self.metadata.is_dir() || self.metadata.is_file() || self.metadata.is_symlink()
-    }
-
-    /// How many bytes are read for it.
-    fn bytes(&self) -> u64 {
-        if self.metadata.is_file() { self.metadata.len() } else { 0 }
-    }
-
-    fn append_to<W: Write>(&self, tar: &mut tar::Builder<W>, meter: &mut Meter) -> anyhow::Result<()> {
-        let cannot_pack = || format!("can't pack `{}`", self.path.display());
-        let mut header = tar::Header::new_gnu();
-        header.set_metadata(&self.metadata);
-        if self.metadata.is_dir() {
-            tar.append_data(&mut header, &self.name, io::empty()).with_context(cannot_pack)
-        } else if self.metadata.is_symlink() {
-            let target = fs::read_link(&self.path).with_context(cannot_pack)?;
-            tar.append_link(&mut header, &self.name, target).with_context(cannot_pack)
-        } else {
-            let file = File::open(&self.path).with_context(cannot_pack)?;
-            let mut content = Metered { content: file.take(self.bytes()), meter };
-            tar.append_data(&mut header, &self.name, &mut content).with_context(cannot_pack)?;
-            // The header says how much follows: with less, all that comes after it could not be read.
-            if content.content.limit() > 0 {
-                bail!("`{}` became shorter while it was read", self.path.display());
-            }
-            Ok(())
-        }
+        Ok(())
     }
 }
 

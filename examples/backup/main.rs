@@ -31,6 +31,7 @@ mod probe;
 mod screen;
 mod ticket;
 mod transfer;
+mod walk;
 mod webhook;
 
 use std::io::Write;
