@@ -1,4 +1,8 @@
-//! Durable pipelines of steps, as a library.
+#![cfg_attr(all(feature = "macros", feature = "sqlite"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "macros", feature = "sqlite")),
+    doc = "Durable pipelines of steps, as a library."
+)]
 
 #[cfg(feature = "macros")]
 pub use prorch_macros::{pipeline, step};

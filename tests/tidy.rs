@@ -24,8 +24,9 @@ use tree::{File, Tree, none};
 #[test]
 fn crates_depend_only_along_the_arrows() {
     let tree = Tree::read();
-    let arrows = table::arrows(&tree.file("ARCHITECTURE.md").text, "crate");
-    none(tree.manifests().flat_map(|manifest| manifests::foreign_crates(manifest, &arrows)));
+    let document = &tree.file("ARCHITECTURE.md").text;
+    let (arrows, in_tests) = (table::arrows(document, "crate"), table::arrows_of_tests(document));
+    none(tree.manifests().flat_map(|manifest| manifests::foreign_crates(manifest, &arrows, &in_tests)));
 }
 
 #[test]

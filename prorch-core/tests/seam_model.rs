@@ -5,6 +5,8 @@
 //! signal from being lost or taken twice, and the run from being held by nobody; with any one of them undone the
 //! explorer finds the order of events that breaks the promise.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashSet;
 use std::slice;
 use std::time::Duration;

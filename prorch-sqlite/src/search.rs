@@ -117,7 +117,7 @@ impl Conditions {
         filter: &Filter,
     ) -> Result<u64, Fault> {
         if filter.metadata.is_empty() {
-            let sql = format!("SELECT count(*) FROM runs WHERE {}", self.sql);
+            let sql = ["SELECT count(*) FROM runs WHERE ", self.sql.as_str()].concat();
             let count =
                 connection.prepare(&sql)?.query_row(params_from_iter(&self.values), |row| row.get(0))?;
             return Ok(i64::cast_unsigned(count));
@@ -164,7 +164,7 @@ impl Conditions {
         order: &str,
         mut see: impl FnMut(Run) -> bool,
     ) -> Result<(), Fault> {
-        let sql = format!("SELECT run FROM runs WHERE {} ORDER BY {order}", self.sql);
+        let sql = ["SELECT run FROM runs WHERE ", self.sql.as_str(), " ORDER BY ", order].concat();
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(&self.values))?;
         while let Some(row) = rows.next()? {

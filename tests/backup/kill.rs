@@ -1,5 +1,7 @@
 //! SIGKILL at random moments: `PRORCH_KILLS` says how many (8), `PRORCH_SEED` which (printed with every failure).
 
+#![allow(clippy::print_stdout, reason = "a loop by hand says its seed")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::process::{Child, Stdio};

@@ -38,15 +38,22 @@ fn is_ours(name: &str) -> bool {
     name == "prorch" || name.starts_with("prorch-")
 }
 
+/// A dependency of one of our crates on another.
+struct Own {
+    line: usize,
+    name: String,
+    section: String,
+}
+
 /// The crate's name and the dependencies of it that are ours.
-fn own_dependencies(manifest: &File) -> (String, Vec<(usize, String)>) {
+fn own_dependencies(manifest: &File) -> (String, Vec<Own>) {
     let name = value(manifest, "package", "name").unwrap_or_default().to_string();
     let mut found = Vec::new();
     for (line, text) in manifest.text.lines().enumerate() {
         if let Some(section) = text.trim().strip_prefix('[').and_then(|text| text.split(']').next()) {
             let last = section.rsplit('.').next().unwrap_or_default();
             if section.contains("dependencies.") && is_ours(last) {
-                found.push((line, last.to_string()));
+                found.push(Own { line, name: last.into(), section: section.into() });
             }
         }
     }
@@ -57,20 +64,23 @@ fn own_dependencies(manifest: &File) -> (String, Vec<(usize, String)>) {
             && !entry.section.starts_with("workspace")
             && is_ours(named)
         {
-            found.push((entry.line, named.to_string()));
+            found.push(Own { line: entry.line, name: named.into(), section: entry.section.into() });
         }
     }
     (name, found)
 }
 
-/// Dependencies on our own crates that the arrows don't allow, for tests too.
-pub(crate) fn foreign_crates(manifest: &File, arrows: &Arrows) -> Vec<String> {
+/// Dependencies on our own crates that the arrows don't allow; those of tests have `in_tests` too.
+pub(crate) fn foreign_crates(manifest: &File, arrows: &Arrows, in_tests: &Arrows) -> Vec<String> {
     let (name, dependencies) = own_dependencies(manifest);
-    let Some(allowed) = arrows.get(&name) else {
+    let (Some(allowed), Some(more)) = (arrows.get(&name), in_tests.get(&name)) else {
         return vec![manifest.finding(0, format!("`{name}` has no line in the table of crates"))];
     };
-    let foreign = dependencies.into_iter().filter(|(_, other)| !allowed.contains(other));
-    foreign.map(|(line, other)| manifest.finding(line, format!("`{name}` may not use `{other}`"))).collect()
+    let is_allowed = |own: &Own| {
+        allowed.contains(&own.name) || own.section.contains("dev-dependencies") && more.contains(&own.name)
+    };
+    let foreign = dependencies.iter().filter(|own| !is_allowed(own));
+    foreign.map(|own| manifest.finding(own.line, format!("`{name}` may not use `{}`", own.name))).collect()
 }
 
 /// Our crates in `[workspace.dependencies]` that are not asked for by exactly the workspace's version.
@@ -116,12 +126,18 @@ pub(crate) fn no_lints(manifest: &File) -> Vec<String> {
 #[test]
 fn a_dependency_against_the_arrows_is_found() {
     let arrows = Arrows::from([("prorch-core".into(), ["prorch-macros".into()].into())]);
+    let in_tests = Arrows::from([("prorch-core".into(), ["prorch-testkit".into()].into())]);
     let bad = "[package]\nname = \"prorch-core\"\n[dependencies]\nserde.workspace = true\nprorch-sqlite.workspace = true\n\
-               renamed = { package = \"prorch\" }\nprorch-macros.workspace = true\n[dev-dependencies.prorch-testkit]\n";
-    let findings = foreign_crates(&File::new("Cargo.toml", bad), &arrows);
-    assert_eq!(findings.len(), 3, "{findings:?}");
+               renamed = { package = \"prorch\" }\nprorch-macros.workspace = true\nprorch-testkit.workspace = true\n\
+               [dev-dependencies]\nprorch-testkit.workspace = true\n[dev-dependencies.prorch-bench]\n";
+    let findings = foreign_crates(&File::new("Cargo.toml", bad), &arrows, &in_tests);
+    let expected = ["prorch-bench", "prorch-sqlite", "prorch", "prorch-testkit"];
+    assert_eq!(findings.len(), expected.len(), "{findings:?}");
+    for (finding, name) in findings.iter().zip(expected) {
+        assert!(finding.ends_with(&format!("may not use `{name}`")), "{finding}");
+    }
     let unknown = File::new("Cargo.toml", "[package]\nname = \"prorch-new\"\n");
-    assert_eq!(foreign_crates(&unknown, &arrows).len(), 1);
+    assert_eq!(foreign_crates(&unknown, &arrows, &in_tests).len(), 1);
 }
 
 #[test]

@@ -11,12 +11,14 @@ pub(super) struct Look {
     at: Option<Duration>,
     /// The store is being asked, or has said, when that is.
     asked: bool,
+    /// Which question that is: what is said to an earlier one is out of date.
+    question: u64,
 }
 
 impl Look {
     /// A worker looks at once.
     pub(super) const fn new() -> Self {
-        Self { now: true, changed: false, at: None, asked: false }
+        Self { now: true, changed: false, at: None, asked: false, question: 0 }
     }
 
     pub(super) const fn is_due(&self) -> bool {
@@ -37,7 +39,8 @@ impl Look {
     /// A claim brought less than it might have: nothing more is due, unless something changed meanwhile; when that
     /// changes is not known yet.
     pub(super) const fn nothing(&mut self) {
-        *self = Self { now: self.changed, changed: false, at: None, asked: false };
+        *self =
+            Self { now: self.changed, changed: false, at: None, asked: false, question: self.question + 1 };
     }
 
     /// Whether the store should be asked when something is due; from now on it counts as asked.
@@ -45,6 +48,11 @@ impl Look {
         let ask = !self.now && !self.asked;
         self.asked |= ask;
         ask
+    }
+
+    /// The number of the question that counts.
+    pub(super) const fn question(&self) -> u64 {
+        self.question
     }
 
     /// Something is due at this time.

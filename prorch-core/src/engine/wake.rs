@@ -16,7 +16,7 @@ pub(super) enum Inbound {
     /// A run's inbox was read.
     Mail { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
     /// The store says when something is due.
-    NextDue(Result<Option<Timestamp>, StoreError>),
+    NextDue(u64, Result<Option<Timestamp>, StoreError>),
     /// Somebody wants it to stop.
     Stop(Stop),
 }

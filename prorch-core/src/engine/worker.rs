@@ -172,7 +172,7 @@ impl Worker {
         match inbound {
             Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
-            Inbound::NextDue(due) => self.on_next_due(due),
+            Inbound::NextDue(question, due) => self.on_next_due(question, due),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -214,14 +214,18 @@ impl Worker {
             return;
         }
         let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
+        let question = self.look.question();
         tokio::spawn(async move {
             let due = shared.repository.next_due(&request).await;
             // The worker may have ended meanwhile.
-            let _ = sender.send(Inbound::NextDue(due));
+            let _ = sender.send(Inbound::NextDue(question, due));
         });
     }
 
-    fn on_next_due(&mut self, due: Result<Option<Timestamp>, crate::repository::StoreError>) {
+    fn on_next_due(&mut self, question: u64, due: Result<Option<Timestamp>, crate::repository::StoreError>) {
+        if question != self.look.question() {
+            return;
+        }
         let (clock, elapsed) = (&self.shared.clock, self.shared.clock.elapsed());
         let wait = match due {
             // A store that says "now" after a claim that found nothing is not asked without a pause.

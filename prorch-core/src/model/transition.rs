@@ -324,12 +324,18 @@ impl Facts<'_> {
     fn pause(&self, paused: bool, message: Option<MessageId>) -> Decision {
         let state = RunState { paused, ..self.run.run.state.clone() };
         let due = match self.run.current() {
+            // The signal that it waits for came: what it was due for then it is due for still.
+            Some(record) if self.is_signalled(record) => Some(self.now),
             Some(record) => self.step(record.position).map_or(record.due_at, |step| wake_at(record, step)),
             None if self.run.run.lease.is_some() => Some(self.now),
             None => self.run.run.due_at,
         };
         let taken = message.into_iter().collect();
         Decision { state: Some(state), records: Vec::new(), taken, next: Next::Wait(due) }
+    }
+
+    fn is_signalled(&self, record: &StepRecord) -> bool {
+        record.awaits.as_ref().is_some_and(|name| waiting_signal(self.run, name, &[]))
     }
 
     fn reopen(&self) -> Decision {

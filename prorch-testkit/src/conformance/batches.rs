@@ -1,11 +1,11 @@
 //! Each update is applied whole or not at all, and answered by itself.
 
 use prorch_core::repository::{
-    Answer, Cause, CauseKind, Guard, Mail, Message, NewRun, Part, RecordWrite, Repository, RunState, Status,
-    StepRecord, Text, Update,
+    Answer, Cause, CauseKind, Filter, Guard, Lease, Mail, Message, NewRun, Part, RecordWrite, Repository,
+    Run, RunState, Status, StepRecord, Text, Update,
 };
 
-use super::bench::{Bench, Held, applied, at, id, message_id, new_run, post, record, signal, worker};
+use super::bench::{Bench, Held, LEASE, applied, at, id, message_id, new_run, post, record, signal, worker};
 
 /// Three held runs, and a valid update of each.
 async fn three<R: Repository>(bench: &Bench<R>) -> Vec<Update> {
@@ -136,11 +136,14 @@ pub async fn updating_nothing_is_fine<R: Repository>(bench: Bench<R>) {
 
 pub async fn a_thousand_updates_in_one_call<R: Repository>(bench: Bench<R>) {
     bench.save((1..=1_000).map(new_run)).await;
-    let claims = bench.claim(&super::bench::request(1_000, at(0))).await;
-    assert_eq!(claims.len(), 1_000);
-    let answers = bench.batch(claims.iter().map(|held| held.writing([RecordWrite::New(record(0, 0))]))).await;
+    let found = bench.search(&Filter::all().limit(1_000)).await.runs;
+    let lease = Lease::new(worker(1), at(0), LEASE);
+    let claim =
+        |run: &Run| Update { records: vec![RecordWrite::New(record(0, 0))], ..run.claim(lease, at(0)) };
+    let answers = bench.batch(found.iter().map(claim)).await;
     assert_eq!(answers, vec![applied(0); 1_000]);
     for n in [1, 500, 1_000] {
-        assert_eq!(bench.whole(n).await.records.len(), 1, "run {n}");
+        let whole = bench.whole(n).await;
+        assert_eq!((whole.records.len(), whole.run.lease), (1, Some(lease)), "run {n}");
     }
 }

@@ -1,0 +1,148 @@
+//! The chart in `docs/state-machine.md` is what the code does.
+
+use prorch_core::model::{
+    CauseKind, Decision, Event, EventKind, Next, Outcome, Plan, Refusal, Status, StoredRun, transition,
+};
+
+use crate::bench::{
+    answer, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
+};
+
+const BEGIN: &str = "<!-- chart: begin -->\n";
+const END: &str = "<!-- chart: end -->";
+
+/// The kinds of events one after the other: the compiler says when one is missing here.
+const fn after(kind: EventKind) -> Option<EventKind> {
+    use EventKind::*;
+    Some(match kind {
+        Finished => Pending,
+        Pending => AwaitSignal,
+        AwaitSignal => Errored,
+        Errored => Failed,
+        Failed => Cancelled,
+        Cancelled => Expired,
+        Expired => Crashed,
+        Crashed => Leave,
+        Leave => Cancel,
+        Cancel => Pause,
+        Pause => Resume,
+        Resume => Retry,
+        Retry => return None,
+    })
+}
+
+/// The rows of the chart: what happens in words, at which stage of three the run is, and the event.
+fn rows() -> Vec<(&'static str, u32, Event)> {
+    let waits = Outcome::AwaitSignal { name: text("go"), limit: None };
+    vec![
+        ("the step answers: finished, another follows", 1, answer(1, finished())),
+        ("the step answers: finished, it was the last", 2, answer(2, finished())),
+        ("`on_start` answers: pending", 1, answer(1, Outcome::Pending(None))),
+        ("the step answers: pending for a time", 1, answer(1, Outcome::Pending(Some(Default::default())))),
+        ("the step answers: waits for a signal", 1, answer(1, waits)),
+        ("the step errs, and has attempts left", 1, answer(1, errored())),
+        ("the step errs for the last time", 2, answer(2, errored())),
+        ("the step answers: it can't be done", 1, answer(1, Outcome::Failed(CauseKind::Error, text("no")))),
+        ("the step answers: cancelled", 1, answer(1, Outcome::Cancelled(text("no")))),
+        ("the step's deadline passes", 1, Event::Expired(stage(1))),
+        ("the step cut off too many calls", 1, Event::Crashed(stage(1))),
+        ("a worker can't go on with the run", 1, Event::Leave(text("unknown"))),
+        ("a cancel from outside", 1, Event::Cancel { reason: text("enough"), message: None }),
+        ("a pause from outside", 1, Event::Pause { message: None }),
+        ("a resume from outside", 1, Event::Resume { message: None }),
+        ("a retry from outside", 1, Event::Retry),
+    ]
+}
+
+/// A run in this status, which stands at this stage where it is pending; at the last stage it has erred once.
+fn run(status: Status, at_stage: u32) -> StoredRun {
+    match status {
+        Status::Created => created(),
+        Status::Pending => {
+            let mut stored = pending_at(at_stage);
+            if at_stage == 2 {
+                crate::bench::act(&mut stored, &plan(), answer(2, errored()), at(0));
+                claim(&mut stored, at(9));
+            }
+            release(&mut stored, Some(at(0)));
+            stored
+        }
+        ended_as => ended(ended_as),
+    }
+}
+
+/// A run that no call was answered for is at its first step; what is about the last one needs that to be the same.
+fn plan_for(status: Status, at_stage: u32) -> Plan {
+    let mut plan = plan();
+    if status == Status::Created && at_stage == 2 {
+        plan.stages.truncate(1);
+        plan.stages[0].policy.retry.max_attempts = 1;
+    }
+    plan
+}
+
+fn cell(status: Status, at_stage: u32, event: Event) -> String {
+    let stored = run(status, at_stage);
+    assert_eq!(stored.run.status(), status);
+    let kind = event.kind();
+    match transition(&stored, &plan_for(status, at_stage), event, at(9)) {
+        Err(refusal) => {
+            assert_eq!(refusal, Refusal { status, event: kind });
+            "refused".to_owned()
+        }
+        Ok(Decision { state, next, .. }) => {
+            let status = state.map_or(status, |state| state.status);
+            match next {
+                Next::Call(_) => format!("{status}, goes on"),
+                Next::Wait(_) => format!("{status}, waits"),
+                Next::End => format!("**{status}**"),
+            }
+        }
+    }
+}
+
+fn chart() -> String {
+    let heads = Status::ALL.map(|status| format!(" {status} |")).concat();
+    let mut table = format!("| what happens |{heads}\n|---|{}\n", "---|".repeat(Status::ALL.len()));
+    for (what, at_stage, event) in rows() {
+        let at_first = |status| if status == Status::Created { first(&event) } else { event.clone() };
+        let cells = Status::ALL.map(|status| format!(" {} |", cell(status, at_stage, at_first(status))));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
+    table
+}
+
+/// The same event about the first step.
+fn first(event: &Event) -> Event {
+    match event.clone() {
+        Event::Answered(mut call, jitter) => {
+            call.position = stage(0);
+            Event::Answered(call, jitter)
+        }
+        Event::Expired(_) => Event::Expired(stage(0)),
+        Event::Crashed(_) => Event::Crashed(stage(0)),
+        other => other,
+    }
+}
+
+#[test]
+fn every_kind_of_event_is_a_row() {
+    let rows: Vec<EventKind> = rows().iter().map(|(_, _, event)| event.kind()).collect();
+    let mut kind = Some(EventKind::Finished);
+    while let Some(this) = kind {
+        assert!(rows.contains(&this), "{this:?} is in no row of the chart");
+        kind = after(this);
+    }
+}
+
+#[test]
+fn the_chart_in_the_docs_is_what_the_code_does() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/state-machine.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let shown = page.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map(|(chart, _)| chart);
+    let chart = chart();
+    assert!(
+        shown == Some(&*chart),
+        "between the markers of docs/state-machine.md there should be:\n\n{chart}"
+    );
+}
