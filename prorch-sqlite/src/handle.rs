@@ -25,8 +25,9 @@ pub(crate) struct Handle {
     /// None when the thread that writes also reads.
     questions: Option<mpsc::Sender<Read>>,
     stop_watch: Option<plain::Sender<()>>,
-    /// In the order in which they end: the writer is last, because the last one to close the file tidies up.
-    threads: Vec<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+    /// It ends after all others, because the last one to close the file tidies up.
+    writer: Option<JoinHandle<()>>,
     pub(crate) changes: Arc<Changes>,
 }
 
@@ -49,17 +50,18 @@ impl Handle {
             calls: Some(calls),
             questions: Some(questions),
             stop_watch: Some(stop_watch),
-            threads: Vec::new(),
+            readers: Vec::new(),
+            writer: None,
             changes: Arc::clone(&changes),
         };
         let told = Arc::clone(&changes);
-        handle.start("prorch-watch", move || watch::poll(&watched, &told, &stopped))?;
+        handle.readers.push(start("prorch-watch", move || watch::poll(&watched, &told, &stopped))?);
         for connection in reading {
             let asked = Arc::clone(&asked);
-            handle.start("prorch-read", move || reader::serve(&connection, &asked))?;
+            handle.readers.push(start("prorch-read", move || reader::serve(&connection, &asked))?);
         }
         let setting = Setting { calls: inbox, changes, lock_wait, path: Some(path) };
-        handle.start("prorch-write", move || writer::serve(connection, setting))?;
+        handle.writer = Some(start("prorch-write", move || writer::serve(connection, setting))?);
         Ok(handle)
     }
 
@@ -72,22 +74,13 @@ impl Handle {
             calls: Some(calls),
             questions: None,
             stop_watch: None,
-            threads: Vec::new(),
+            readers: Vec::new(),
+            writer: None,
             changes: Arc::clone(&changes),
         };
         let setting = Setting { calls: inbox, changes, lock_wait: std::time::Duration::ZERO, path: None };
-        handle.start("prorch-write", move || writer::serve(connection, setting))?;
+        handle.writer = Some(start("prorch-write", move || writer::serve(connection, setting))?);
         Ok(handle)
-    }
-
-    fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-        let started = std::thread::Builder::new().name(name.into()).spawn(work);
-        let thread = started.map_err(|error| {
-            StoreError::new(StoreErrorKind::Transient, format!("no thread can be started: {error}"))
-                .with_source(error)
-        })?;
-        self.threads.push(thread);
-        Ok(())
     }
 
     /// Asks the thread that writes.
@@ -118,18 +111,27 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.stop_watch = None;
         self.questions = None;
-        self.calls = None;
-        for thread in self.threads.drain(..) {
+        for thread in self.readers.drain(..) {
             // A thread that panicked has told so.
             let _ = thread.join();
         }
+        self.calls = None;
+        let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("threads", &self.threads.len()).finish_non_exhaustive()
+        f.debug_struct("Handle").field("readers", &self.readers.len()).finish_non_exhaustive()
     }
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(work);
+    started.map_err(|error| {
+        StoreError::new(StoreErrorKind::Transient, format!("no thread can be started: {error}"))
+            .with_source(error)
+    })
 }
 
 /// Finds a table or an index that somebody took away when the file is opened, not at the first write.

@@ -119,11 +119,12 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// One statement, so that another process which sets the file up is seen before or after, never halfway.
+const OWNER: &str = "SELECT (SELECT application_id FROM pragma_application_id),
+    (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
+
 fn owner(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
-    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok((application, version, tables))
+    connection.query_row(OWNER, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }
 
 /// Readers and the writer don't wait for each other in this mode. Two processes that switch a new file at once may see
