@@ -55,6 +55,14 @@ impl Look {
         self.question
     }
 
+    /// The store has said to this question when something is due. An answer to an earlier one comes too late: it
+    /// would put off what has become due since.
+    pub(super) fn answered(&mut self, question: u64, at: Duration) {
+        if question == self.question {
+            self.at = Some(at);
+        }
+    }
+
     /// Something is due at this time.
     pub(super) const fn not_before(&mut self, at: Duration) {
         self.at = Some(at);
@@ -71,5 +79,35 @@ impl Look {
             self.at = None;
             self.now = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_answer_does_not_put_off_what_became_due_since() {
+        let mut look = Look::new();
+        look.nothing();
+        let first = look.question();
+        look.soon();
+        look.sent();
+        look.nothing();
+        look.answered(look.question(), Duration::from_secs(1));
+        look.answered(first, Duration::from_secs(60));
+        assert_eq!(look.at(), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_change_during_a_claim_is_looked_at_after_it() {
+        let mut look = Look::new();
+        look.sent();
+        look.soon();
+        look.nothing();
+        assert!(look.is_due());
+        look.sent();
+        look.nothing();
+        assert!(!look.is_due());
     }
 }

@@ -223,9 +223,6 @@ impl Worker {
     }
 
     fn on_next_due(&mut self, question: u64, due: Result<Option<Timestamp>, crate::repository::StoreError>) {
-        if question != self.look.question() {
-            return;
-        }
         let (clock, elapsed) = (&self.shared.clock, self.shared.clock.elapsed());
         let wait = match due {
             // A store that says "now" after a claim that found nothing is not asked without a pause.
@@ -236,7 +233,7 @@ impl Worker {
                 Duration::from_secs(1)
             }
         };
-        self.look.not_before(elapsed + wait);
+        self.look.answered(question, elapsed + wait);
     }
 
     /// Puts an update of a held run into the next turn.
