@@ -12,6 +12,8 @@ pub(super) const FULL_BATCH: usize = 256;
 /// How long to wait before a turn is sent again that got no answer: this, doubled up to the longest.
 const FIRST_RESEND: Duration = Duration::from_millis(20);
 const LONGEST_RESEND: Duration = Duration::from_secs(5);
+/// Every so many times that a turn is sent again, first after some seconds, that is said for everybody to hear.
+const WORTH_A_WARNING: u32 = 8;
 /// How often a pass tries to claim.
 const CLAIM_TRIES: u32 = 5;
 
@@ -119,7 +121,10 @@ impl Worker {
     /// A turn that got no answer is sent until it gets one: the epoch decides what applies, not the clock.
     fn send_again(&mut self, flight: Flight, error: &StoreError) {
         let resent = flight.resent + 1;
-        if error.is_transient() || error.is_ambiguous() {
+        let will_pass = error.is_transient() || error.is_ambiguous();
+        if will_pass && resent.is_multiple_of(WORTH_A_WARNING) {
+            tracing::warn!(%error, resent, "the store has not answered a turn for a while; sending it again");
+        } else if will_pass {
             tracing::debug!(%error, resent, "the store did not answer a turn; sending it again");
         } else {
             tracing::error!(%error, resent, "the store refused a turn; sending it again");
