@@ -6,9 +6,12 @@ use std::process::{Command, ExitStatus, Stdio};
 use crate::step::{Done, Failure};
 
 /// The folder that the workspace lives in.
-pub(crate) fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
+///
+/// Cargo says at each start where this program's package is; what was true when it was compiled may be another tree.
+pub(crate) fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = PathBuf::from(here);
+    here.parent().map_or_else(|| here.clone(), Path::to_path_buf)
 }
 
 /// Where cargo puts what it builds.
