@@ -1,5 +1,6 @@
 use tokio::sync::watch;
 
+use super::Shared;
 use super::executor::{Job, Limit, ReplyTo, Returned, execute};
 use super::slots::{Call, Held, Phase, SlotId};
 use super::wake::Inbound;
@@ -40,28 +41,10 @@ impl Worker {
             return;
         };
         let (cancel, cancelled) = watch::channel(false);
-        let attempt = record.attempt.saturating_add(held.stored.run.state.crashes);
-        let cx = StepContext::new(CallFacts {
-            run: held.stored.run.id,
-            step: record.name.clone(),
-            attempt,
-            run_input: held.stored.run.input.clone(),
-            resources: self.shared.resources.clone(),
-            signals: held.stored.untaken().cloned().collect(),
-            history: Some(History {
-                repository: self.shared.repository.clone(),
-                plan: held.known.plan.clone(),
-            }),
-            cancelled,
-        });
+        let cx = context(&self.shared, held, &record, cancelled);
+        let attempt = cx.attempt();
         let stage = &held.known.pipeline.stages()[record.position.stage as usize];
-        let span = tracing::info_span!(
-            "prorch.call",
-            prorch.pipeline = held.known.pipeline.name(),
-            prorch.run = %held.stored.run.id,
-            prorch.step = %record.name,
-            prorch.attempt = attempt,
-        );
+        let span = span(held, &cx);
         let timeout = held.known.plan.stages[record.position.stage as usize].policy.timeout;
         let deadline =
             call_deadline(&record, &held.known.plan).map(|deadline| deadline.saturating_since(now));
@@ -241,6 +224,37 @@ impl Worker {
             Phase::Writing => {}
         }
     }
+}
+
+/// What a call is told.
+fn context(
+    shared: &Shared,
+    held: &Held,
+    record: &StepRecord,
+    cancelled: watch::Receiver<bool>,
+) -> StepContext {
+    let run = &held.stored.run;
+    StepContext::new(CallFacts {
+        run: run.id,
+        step: record.name.clone(),
+        attempt: record.attempt.saturating_add(run.state.crashes),
+        run_input: run.input.clone(),
+        resources: shared.resources.clone(),
+        signals: held.stored.untaken().cloned().collect(),
+        history: Some(History { repository: shared.repository.clone(), plan: held.known.plan.clone() }),
+        cancelled,
+    })
+}
+
+/// The span that a call is made in: names and numbers, never a payload.
+fn span(held: &Held, cx: &StepContext) -> tracing::Span {
+    tracing::info_span!(
+        "prorch.call",
+        prorch.pipeline = held.known.pipeline.name(),
+        prorch.run = %cx.run_id(),
+        prorch.step = cx.step_name(),
+        prorch.attempt = cx.attempt(),
+    )
 }
 
 /// What the step at `position` gets: the output of the step before it, or the run's input.

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Shared;
 use super::report::PassReport;
 use super::wake::Inbound;
 use super::worker::{Mode, Worker};
-use super::{LeftRun, Shared};
 use crate::error::Error;
 
 /// How an engine is told to stop.
@@ -67,12 +67,5 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop(Stop::AtOnce);
-    }
-}
-
-impl PassReport {
-    pub(crate) fn with_left(mut self, left: Vec<LeftRun>) -> Self {
-        self.left = left;
-        self
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::slots::{Held, Phase, SlotId};
 use super::worker::Worker;
-use crate::model::{Hold, Lease, Position, RecordWrite, StepRecord, Timestamp, Update};
+use crate::model::{Hold, Lease, RecordWrite, StepRecord, Timestamp, Update, first_record};
 
 /// What is to be done about the lease of a call under way.
 enum Due {
@@ -105,14 +105,10 @@ fn progressed(held: &mut Held) -> Option<RecordWrite> {
     }
     let record = match stored {
         Some(record) => RecordWrite::Changed(StepRecord { progress: Some(progress), ..record.clone() }),
-        None => RecordWrite::New(StepRecord { progress: Some(progress), ..first_record(held)? }),
+        None => RecordWrite::New(StepRecord {
+            progress: Some(progress),
+            ..first_record(&held.stored, &held.known.plan)?
+        }),
     };
     Some(record)
-}
-
-/// The first step's record, which is not stored before something is to be said in it.
-fn first_record(held: &Held) -> Option<StepRecord> {
-    let name = held.known.plan.stages.first()?.name.clone();
-    let entered = held.stored.run.state.started_at.unwrap_or(held.stored.run.created_at);
-    Some(StepRecord::new(Position::default(), name, entered))
 }

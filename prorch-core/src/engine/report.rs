@@ -24,6 +24,11 @@ pub struct PassReport {
 }
 
 impl PassReport {
+    /// The same, with the runs that are left.
+    pub(super) fn with_left(self, left: Vec<LeftRun>) -> Self {
+        Self { left, ..self }
+    }
+
     /// Counts a run that was given back in this status.
     pub(super) fn count(&mut self, status: Status) {
         match status {

@@ -72,7 +72,7 @@ impl StoredRun {
 fn at<'a>(run: &StoredRun, plan: &'a Plan) -> Result<(StepRecord, &'a StepPlan), Text> {
     let record = match run.current() {
         Some(record) => record.clone(),
-        None => first_record(run, plan)?,
+        None => first_record(run, plan).ok_or_else(|| Text::from("the pipeline has no steps"))?,
     };
     let step = plan.step(record.position).ok_or_else(|| {
         Text::from(format!("the pipeline has no step at {}, where the run stands", record.position))
@@ -94,12 +94,13 @@ fn at<'a>(run: &StoredRun, plan: &'a Plan) -> Result<(StepRecord, &'a StepPlan),
     Ok((record, step))
 }
 
-/// The record of the first step, which is stored together with its first outcome.
-fn first_record(run: &StoredRun, plan: &Plan) -> Result<StepRecord, Text> {
+/// The record of the first step, which is stored only when there is something to say in it: its first outcome, or its
+/// progress. None for a pipeline without steps.
+#[must_use]
+pub fn first_record(run: &StoredRun, plan: &Plan) -> Option<StepRecord> {
     let first = Position::default();
-    let step = plan.step(first).ok_or_else(|| Text::from("the pipeline has no steps"))?;
     let entered = run.run.state.started_at.unwrap_or(run.run.created_at);
-    Ok(StepRecord::new(first, step.name.clone(), entered))
+    plan.step(first).map(|step| StepRecord::new(first, step.name.clone(), entered))
 }
 
 /// When the step's deadline passes.

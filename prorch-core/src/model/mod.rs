@@ -19,7 +19,7 @@ mod plan;
 mod agenda;
 mod transition;
 
-pub use agenda::{Agenda, agenda};
+pub use agenda::{Agenda, agenda, first_record};
 pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
 pub use id::{Epoch, Locator, MessageId, RunId, WorkerId};
 pub use message::{Mail, Message};

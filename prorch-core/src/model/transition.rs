@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::agenda::{deadline, waiting_signal, wake_at};
+use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::{
     Answered, Cause, CauseKind, Guard, Hold, Hook, Jitter, Kept, Mail, MessageId, Outcome, Plan, Position,
     RecordWrite, RunState, Status, StepPlan, StepRecord, StoredRun, Text, Timestamp, Update,
@@ -392,9 +392,9 @@ impl Facts<'_> {
 
     /// The record at `position` as it is stored, or as the run comes to it.
     fn record(&self, position: Position) -> StepRecord {
-        let entered = self.run.run.state.started_at.unwrap_or(self.now);
         let stored = self.run.records.get(&position).cloned();
-        stored.unwrap_or_else(|| StepRecord::new(position, self.name(position), entered))
+        let first = || first_record(self.run, self.plan).filter(|first| first.position == position);
+        stored.or_else(first).unwrap_or_else(|| StepRecord::new(position, self.name(position), self.now))
     }
 
     /// The record with what a call left on it.

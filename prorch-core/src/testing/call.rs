@@ -158,8 +158,7 @@ impl<S: Step> Call<S> {
             run_input: self.run_input.clone(),
             resources: self.resources.clone(),
             signals: self.signals.clone(),
-            history: None,
-            cancelled: watch::Sender::new(false).subscribe(),
+            ..CallFacts::of_no_run()
         })
     }
 
@@ -187,7 +186,13 @@ impl StepContext {
     /// signals: see [`call`] for those.
     #[must_use]
     pub fn for_test() -> Self {
-        Self::new(CallFacts {
+        Self::new(CallFacts::of_no_run())
+    }
+}
+
+impl CallFacts {
+    fn of_no_run() -> Self {
+        Self {
             run: RunId::from_uuid(new_id(SystemClock::new().now())),
             step: Text::from("test"),
             attempt: 1,
@@ -196,6 +201,6 @@ impl StepContext {
             signals: Vec::new(),
             history: None,
             cancelled: watch::Sender::new(false).subscribe(),
-        })
+        }
     }
 }

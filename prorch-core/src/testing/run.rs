@@ -58,7 +58,6 @@ pub struct Rehearsal<P: Pipeline> {
 }
 
 /// What came of a [`Rehearsal`].
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Rehearsed<P: Pipeline> {
     /// What the run ended with.
@@ -67,6 +66,19 @@ pub struct Rehearsed<P: Pipeline> {
     pub stored: StoredRun,
     /// How long it would have taken by the waits alone.
     pub took: Duration,
+}
+
+impl<P: Pipeline> std::fmt::Debug for Rehearsed<P>
+where
+    P::Output: std::fmt::Debug,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rehearsed")
+            .field("output", &self.output)
+            .field("stored", &self.stored)
+            .field("took", &self.took)
+            .finish()
+    }
 }
 
 /// After so many passes a run that has not ended is given up.
