@@ -19,6 +19,13 @@ pub(crate) enum Fault {
     Unstorable(String),
     /// The file is not what it must be.
     Misfit(String),
+    /// Somebody else has the file, and did not let go of it in time.
+    Held {
+        /// Who, in words.
+        holder: String,
+        /// What SQLite says.
+        error: rusqlite::Error,
+    },
 }
 
 /// How far a fault reaches.
@@ -42,6 +49,7 @@ impl Fault {
             Self::Sqlite(error) => reach(error),
             Self::Unreadable { .. } | Self::Unstorable(_) => Reach::Own,
             Self::Misfit(_) => Reach::File,
+            Self::Held { .. } => Reach::Passing,
         }
     }
 
@@ -52,6 +60,9 @@ impl Fault {
             Self::Unreadable { .. } => (StoreErrorKind::Corrupt, ""),
             Self::Unstorable(_) => (StoreErrorKind::Refused, ""),
             Self::Misfit(_) => (StoreErrorKind::Broken, ""),
+            Self::Held { .. } => {
+                (StoreErrorKind::Transient, "; end its transaction, or the process if it does not move")
+            }
         };
         StoreError::new(kind, format!("{what}: {self}{advice}"))
     }
@@ -60,7 +71,7 @@ impl Fault {
     pub(crate) fn into_error(self, what: &str) -> StoreError {
         let told = self.to_error(what);
         match self {
-            Self::Sqlite(error) => told.with_source(error),
+            Self::Sqlite(error) | Self::Held { error, .. } => told.with_source(error),
             _ => told,
         }
     }
@@ -84,8 +95,14 @@ impl std::fmt::Display for Fault {
             Self::Unreadable { column, why } => write!(f, "column {column}: {why}"),
             Self::Unstorable(what) => write!(f, "{what} can't be stored"),
             Self::Misfit(what) => f.write_str(what),
+            Self::Held { holder, error } => write!(f, "{holder} ({error})"),
         }
     }
+}
+
+/// Whether there was no room on the disk.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 pub(crate) fn reach(error: &rusqlite::Error) -> Reach {

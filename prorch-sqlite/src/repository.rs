@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    Answer, Claim, ClaimRequest, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
     StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
 };
 
@@ -116,6 +116,10 @@ impl Repository for SqliteRepository {
 
     async fn changed(&self) {
         self.handle.changes.next().await;
+    }
+
+    async fn health(&self) -> Health {
+        self.handle.condition.health()
     }
 }
 

@@ -1,0 +1,44 @@
+//! The beginning of a transaction that writes: SQLite's own lock.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::condition::Condition;
+use crate::error::Fault;
+use crate::holder::holder;
+use crate::open::is_busy;
+
+/// How long SQLite itself waits for a lock, before that is worth a word.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is logged that somebody holds the file.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Takes SQLite's lock, however long others hold it, up to the limit. Of prorch's own there is nobody in the way, unless
+/// one does not move.
+pub(crate) fn begin(
+    connection: &Connection,
+    condition: &Condition,
+    lock_wait: Duration,
+    path: Option<&Path>,
+) -> Result<(), Fault> {
+    let (began, mut logged) = (Instant::now(), None::<Instant>);
+    loop {
+        match connection.execute_batch("BEGIN IMMEDIATE") {
+            Ok(()) => return Ok(()),
+            Err(error) if !is_busy(&error) => return Err(error.into()),
+            Err(error) => {
+                let (waited, holder) = (began.elapsed(), path.map_or_else(String::new, holder));
+                if waited >= lock_wait {
+                    return Err(Fault::Held { holder, error });
+                }
+                condition.blocked(began);
+                if logged.is_none_or(|last| last.elapsed() >= AGAIN) {
+                    tracing::warn!(?waited, "{holder}, and the database can't be written to; waiting for it");
+                    logged = Some(Instant::now());
+                }
+            }
+        }
+    }
+}
