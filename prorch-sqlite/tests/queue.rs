@@ -18,7 +18,7 @@ use prorch_sqlite::SqliteRepository;
 use rusqlite::Connection;
 
 /// Longer than anything in here takes.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(30);
 
 /// One of the lock files beside the database.
 fn lock_file(database: &Path, suffix: &str) -> File {
