@@ -33,11 +33,11 @@ pub(crate) fn begin(
                 if waited >= lock_wait {
                     return Err(Fault::Held { holder, error });
                 }
-                condition.blocked(began);
                 if logged.is_none_or(|last| last.elapsed() >= AGAIN) {
                     tracing::warn!(?waited, "{holder}, and the database can't be written to; waiting for it");
                     logged = Some(Instant::now());
                 }
+                condition.blocked(began);
             }
         }
     }

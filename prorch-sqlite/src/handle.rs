@@ -13,7 +13,7 @@ use crate::builder::SqliteBuilder;
 use crate::condition::Condition;
 use crate::error::{Fault, broken};
 use crate::notice::{Notices, Stop};
-use crate::open::{self, cant_make};
+use crate::open;
 use crate::reader::{self, Read, Reply};
 use crate::told::Told;
 use crate::watch::{self, Changes};
@@ -40,7 +40,7 @@ impl Handle {
         let (connection, queue) = open::writer(&builder)?;
         check_schema(&connection)?;
         let path = &*builder.path;
-        let told = Arc::new(Told::open(path).map_err(|error| cant_make(path, "-told", error))?);
+        let told = Arc::new(Told::open(path)?);
         let reading =
             (0..builder.readers.max(1)).map(|_| open::reader(&builder)).collect::<Result<Vec<_>, _>>()?;
         // From here on a thread that can't be started ends those that were: the handle is dropped.

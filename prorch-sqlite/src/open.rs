@@ -1,6 +1,6 @@
 //! Connections: opened, set up, and what was set up read back.
 
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ pub(crate) fn writer(builder: &SqliteBuilder) -> Result<(Connection, Queue), Sto
     check_writable(&connection, path)?;
     let told = |fault: Fault| fault.into_error(&format!("{} can't be opened", path.display()));
     let version = check_owner(&connection, path)?;
-    let mut queue = Queue::open(path).map_err(|error| cant_make(path, "-next", error))?;
+    let mut queue = Queue::open(path)?;
     // A file that is as it should be is opened without a write, so that nobody can be in the way.
     let turn = (version < VERSION).then(|| queue.enter()).flatten();
     switch_to_wal(&connection).map_err(told)?;
@@ -65,13 +65,16 @@ pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The error of a file beside the database that can't be made.
-pub(crate) fn cant_make(database: &Path, suffix: &str, error: io::Error) -> StoreError {
-    let what = format!(
-        "{} can't be opened: {error}; its directory, and what prorch made in there, must be writable",
-        beside(database, suffix).display()
-    );
-    StoreError::new(StoreErrorKind::Broken, what).with_source(error)
+/// Opens one of prorch's own files beside the database; makes it when it is not there.
+pub(crate) fn open_beside(database: &Path, suffix: &str) -> Result<File, StoreError> {
+    let path = beside(database, suffix);
+    File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(|error| {
+        let what = format!(
+            "{} can't be opened: {error}; its directory, and what prorch made in there, must be writable",
+            path.display()
+        );
+        StoreError::new(StoreErrorKind::Broken, what).with_source(error)
+    })
 }
 
 /// A database in memory, which ends with its connection.

@@ -14,7 +14,9 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::open::beside;
+use prorch_core::repository::StoreError;
+
+use crate::open::open_beside;
 
 /// How long a turn is waited for. Turns take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -68,10 +70,8 @@ impl Drop for Turn<'_> {
 
 impl Queue {
     /// Makes the two files where they are not there.
-    pub(crate) fn open(database: &Path) -> io::Result<Self> {
-        let file =
-            |suffix| File::options().write(true).create(true).truncate(false).open(beside(database, suffix));
-        let (next, turn) = (file("-next")?, file("-turn")?);
+    pub(crate) fn open(database: &Path) -> Result<Self, StoreError> {
+        let (next, turn) = (open_beside(database, "-next")?, open_beside(database, "-turn")?);
         let line = Line { next, turn, place: Mutex::new(Place::Outside), moved: Condvar::new() };
         Ok(Self { line: Arc::new(line), helped: false })
     }

@@ -6,7 +6,9 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::open::beside;
+use prorch_core::repository::StoreError;
+
+use crate::open::{beside, open_beside};
 
 /// What the repositories of one file tell each other.
 pub(crate) struct Told {
@@ -22,12 +24,11 @@ struct Counter {
 
 impl Told {
     /// Makes the file where it is not there.
-    pub(crate) fn open(database: &Path) -> io::Result<Self> {
-        let path = beside(database, "-told");
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-        let mut counter = Counter { file, known: 0 };
-        counter.known = counter.read()?;
-        Ok(Self { path, counter: Mutex::new(counter) })
+    pub(crate) fn open(database: &Path) -> Result<Self, StoreError> {
+        let mut counter = Counter { file: open_beside(database, "-told")?, known: 0 };
+        // What can't be read now can't be read later either; then nobody is told, and everybody looks now and then.
+        counter.known = counter.read().unwrap_or(0);
+        Ok(Self { path: beside(database, "-told"), counter: Mutex::new(counter) })
     }
 
     /// Where it is, for those who watch it.

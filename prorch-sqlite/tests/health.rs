@@ -6,6 +6,8 @@ mod common;
 #[cfg(unix)]
 #[path = "common/child.rs"]
 mod child;
+#[path = "common/logged.rs"]
+mod logged;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use common::{new_run, pick};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
 use rusqlite::Connection;
+use tracing::Level;
 
 /// Longer than anything in here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -57,14 +60,17 @@ async fn a_log_that_a_reader_holds_back_is_told_and_emptied_when_it_ends() {
     repository.save(vec![new_run(0)]).await.unwrap();
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM runs").unwrap();
+    logged::listen();
 
+    let is_logged =
+        || logged::was_logged(Level::WARN, &[path.to_str().unwrap(), "somebody reads an old snapshot"]);
     let (began, least) = (Instant::now(), pick(Duration::ZERO, Duration::from_secs(120)));
     let mut n = 0;
     let health = loop {
         n += 1;
         repository.save(vec![large(n)]).await.unwrap();
         let health = repository.health().await;
-        if health.has(ConcernKind::Growing) && began.elapsed() >= least {
+        if health.has(ConcernKind::Growing) && began.elapsed() >= least && is_logged() {
             break health;
         }
         let pause = if n > 100 { Duration::from_millis(200) } else { Duration::ZERO };
@@ -107,6 +113,7 @@ mod with_children {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("runs.db");
         let repository = SqliteRepository::open(&path).unwrap();
+        logged::listen();
         let test = "with_children::who_keeps_the_file_is_named_and_waited_for_without_an_error";
         let mut child = Child::of(test, &path);
         assert_eq!(child.hear(), "it is mine");
@@ -119,6 +126,7 @@ mod with_children {
         if cfg!(target_os = "linux") {
             let named = format!("process {} holds the file", child.id());
             assert!(health.to_string().contains(&named), "{health}");
+            assert!(logged::was_logged(Level::WARN, &[&named]), "the log names it too");
         }
         assert!(!saving.is_finished());
         // One that opens the file meanwhile has nothing to wait for before it writes.
@@ -160,6 +168,7 @@ mod with_children {
     async fn fill(path: &Path) {
         let ballast = path.with_file_name("ballast");
         std::fs::write(&ballast, vec![0; 2 << 20]).unwrap();
+        logged::listen();
         let repository = SqliteRepository::open(path).unwrap();
         let mut kept = Vec::new();
         let error = loop {
@@ -179,6 +188,7 @@ mod with_children {
         let text = health.to_string();
         assert!(health.has(ConcernKind::NoSpace), "{text}");
         assert!(text.contains("no room on the disk for") && text.contains("runs.db"), "{text}");
+        assert!(logged::was_logged(Level::ERROR, &["runs.db", "the disk is full: make room"]));
 
         std::fs::remove_file(ballast).unwrap();
         assert_eq!(repository.save(vec![new_run(1_000)]).await.unwrap(), [Saved::New]);

@@ -1,9 +1,12 @@
 //! Opening: what is refused says what to do, and two who open a new file at once do not get in each other's way.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::Path;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use common::{new_run, run_id};
 use prorch_core::repository::{Part, Repository, Saved, StoreErrorKind};
@@ -82,6 +85,40 @@ fn a_schema_that_somebody_changed_is_found_at_once() {
 fn a_place_where_nothing_can_be_written_is_said_to_be_one() {
     let text = refusal(Path::new("/proc/prorch.db"));
     assert!(text.contains("/proc/prorch.db") && text.contains("must be there and writable"), "{text}");
+}
+
+#[test]
+fn a_file_that_another_program_has_to_itself_is_asked_for_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runs.db");
+    drop(SqliteRepository::open(&path).unwrap());
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "locking_mode", "exclusive").unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; CREATE TABLE more (text TEXT); ROLLBACK").unwrap();
+    let open = || SqliteRepository::builder(&path).lock_wait(Duration::ZERO).open();
+    let error = open().expect_err("it is locked");
+    assert!(error.is_transient(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("runs.db can't be opened") && text.contains("holds the file"), "{text}");
+    assert!(text.contains("end its transaction, or the process if it does not move"), "{text}");
+    if cfg!(target_os = "linux") {
+        assert!(text.contains(&format!("process {} ", std::process::id())), "{text}");
+    }
+    drop(other);
+    open().expect("nobody holds it any more");
+}
+
+#[test]
+fn a_lock_file_that_can_t_be_made_is_named() {
+    for suffix in ["-next", "-turn", "-told"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("runs.db");
+        // A directory, since a right that is missing does not keep every user out.
+        std::fs::create_dir(directory.path().join(format!("runs.db{suffix}"))).unwrap();
+        let text = refusal(&path);
+        assert!(text.contains(&format!("runs.db{suffix}")), "{text}");
+        assert!(text.contains("what prorch made in there, must be writable"), "{text}");
+    }
 }
 
 #[test]
