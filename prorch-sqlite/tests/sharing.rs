@@ -68,7 +68,10 @@ async fn nothing_is_told_when_nothing_came() {
 /// Returns once it is told, and then until nothing is told any more.
 async fn until_quiet(repository: &SqliteRepository) {
     tokio::time::timeout(LONG, repository.changed()).await.expect("it is told");
-    while tokio::time::timeout(QUIET, repository.changed()).await.is_ok() {}
+    let began = Instant::now();
+    while tokio::time::timeout(QUIET, repository.changed()).await.is_ok() {
+        assert!(began.elapsed() < LONG, "something is told all the time");
+    }
 }
 
 /// Longer than a change takes to be told, and than the time between two looks at what is not told by the system.
