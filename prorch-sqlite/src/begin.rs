@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::condition::Condition;
 use crate::error::Fault;
@@ -23,11 +23,24 @@ pub(crate) fn begin(
     lock_wait: Duration,
     path: Option<&Path>,
 ) -> Result<(), Fault> {
-    let (began, mut logged) = (Instant::now(), None::<Instant>);
+    let began = Instant::now();
+    condition.waits(Some(began));
+    let begun = wait(connection, began, lock_wait, path);
+    condition.waits(None);
+    begun
+}
+
+fn wait(
+    connection: &Connection,
+    began: Instant,
+    lock_wait: Duration,
+    path: Option<&Path>,
+) -> Result<(), Fault> {
+    let mut logged = None::<Instant>;
     loop {
         match connection.execute_batch("BEGIN IMMEDIATE") {
             Ok(()) => return Ok(()),
-            Err(error) if !is_busy(&error) => return Err(error.into()),
+            Err(error) if !is_held(&error) => return Err(error.into()),
             Err(error) => {
                 let (waited, holder) = (began.elapsed(), path.map_or_else(String::new, holder));
                 if waited >= lock_wait {
@@ -37,8 +50,12 @@ pub(crate) fn begin(
                     tracing::warn!(?waited, "{holder}, and the database can't be written to; waiting for it");
                     logged = Some(Instant::now());
                 }
-                condition.blocked(began);
             }
         }
     }
+}
+
+/// Whether others have a lock: that of the one who writes, or all of the log's, for which SQLite waits in its own way.
+fn is_held(error: &rusqlite::Error) -> bool {
+    is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use prorch_core::repository::{Concern, ConcernKind, Health};
 
+use crate::begin::PATIENCE;
 use crate::holder::holder;
 
 /// How long a log may be held back before that is worth a word.
@@ -24,7 +25,8 @@ pub(crate) struct Condition {
 #[derive(Debug, Default)]
 struct State {
     full: Option<Trouble>,
-    blocked: Option<Instant>,
+    /// Since when the lock is waited for by which a write begins.
+    waits: Option<Instant>,
     held: Option<Trouble>,
     given_up: Option<String>,
 }
@@ -59,7 +61,6 @@ impl Condition {
     /// A write is in the file.
     pub(crate) fn written(&self) {
         let mut state = self.state();
-        state.blocked = None;
         if state.full.take().is_some() {
             tracing::info!(file = %self.shown(), "there is room again; the database is written to");
         }
@@ -74,9 +75,9 @@ impl Condition {
         }
     }
 
-    /// Somebody keeps the file from being written to, since then.
-    pub(crate) fn blocked(&self, since: Instant) {
-        self.state().blocked = Some(since);
+    /// A write waits for its lock since then; none does any more without a time.
+    pub(crate) fn waits(&self, since: Option<Instant>) {
+        self.state().waits = since;
     }
 
     /// The log could or could not be emptied.
@@ -107,18 +108,19 @@ impl Condition {
         let concerns = [
             state.given_up.as_ref().map(|why| Concern::new(ConcernKind::Broken, format!("{file}: {why}"))),
             state.full.map(|full| Concern::new(ConcernKind::NoSpace, no_room(&file, full.since))),
-            state.blocked.map(|since| Concern::new(ConcernKind::Blocked, self.kept_from(&file, since))),
+            state.waits.and_then(|since| self.kept_from(&file, since)),
             state.held.and_then(|held| self.growing(&file, held.since)),
         ];
         Health { concerns: concerns.into_iter().flatten().collect() }
     }
 
-    fn kept_from(&self, file: &str, since: Instant) -> String {
-        let holder = self.file.as_deref().map_or_else(String::new, holder);
-        format!(
+    fn kept_from(&self, file: &str, since: Instant) -> Option<Concern> {
+        let holder = self.file.as_deref().map(holder).filter(|_| since.elapsed() >= PATIENCE)?;
+        let text = format!(
             "{file} can't be written to since {}: {holder}; end its transaction, or the process if it does not move",
             seconds(since)
-        )
+        );
+        Some(Concern::new(ConcernKind::Blocked, text))
     }
 
     fn growing(&self, file: &str, since: Instant) -> Option<Concern> {

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{new_run, pick};
+use prorch_core::orchestrator::Orchestrator;
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
 use rusqlite::Connection;
@@ -129,6 +130,8 @@ mod with_children {
             assert!(health.to_string().contains(&named), "{health}");
             assert!(logged::was_logged(Level::WARN, &[&named]), "the log names it too");
         }
+        let orchestrator = Orchestrator::builder(repository.clone()).build().unwrap();
+        assert!(orchestrator.health().await.has(ConcernKind::Blocked));
         assert!(!saving.is_finished());
         // One that opens the file meanwhile has nothing to wait for before it writes.
         drop(SqliteRepository::open(&path).unwrap());

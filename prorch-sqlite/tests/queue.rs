@@ -9,6 +9,7 @@ mod child;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use child::{Child, file_of_child, tell};
@@ -19,6 +20,9 @@ use rusqlite::Connection;
 
 /// Longer than anything in here takes.
 const LONG: Duration = Duration::from_secs(30);
+
+/// Held by a test that keeps the disk busy.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// One of the lock files beside the database.
 fn lock_file(database: &Path, suffix: &str) -> File {
@@ -144,6 +148,7 @@ async fn two_processes_that_write_all_the_time_share_and_let_a_third_in() {
     let path = directory.path().join("runs.db");
     let third = SqliteRepository::open(&path).unwrap();
     let test = "two_processes_that_write_all_the_time_share_and_let_a_third_in";
+    let _alone = ALONE.lock().await;
     let writers = [0, 1].map(|_| Child::of(test, &path));
     let mut waits = write_for(third, span()).await;
     let writers = tokio::task::spawn_blocking(|| writers.map(result)).await.unwrap();
@@ -155,4 +160,51 @@ async fn two_processes_that_write_all_the_time_share_and_let_a_third_in() {
     // Each of theirs writes up to three at once.
     assert!(runs * 8 >= one + two, "the third wrote {runs} beside {one} and {two}");
     assert!(longest <= pick(Duration::from_secs(2), Duration::from_millis(250)), "it waited {longest:?}");
+}
+
+/// Sends a signal to the child.
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits a few times longer than one waits in line: what is not done then is kept by somebody who writes.
+const FROZEN: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
+async fn a_process_that_is_frozen_keeps_others_waiting_only_while_it_writes() {
+    if let Some(path) = file_of_child() {
+        tell("writing");
+        return drop(write_for(SqliteRepository::open(path).unwrap(), LONG * 20).await);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runs.db");
+    let repository = SqliteRepository::open(&path).unwrap();
+    let test = "a_process_that_is_frozen_keeps_others_waiting_only_while_it_writes";
+    let _alone = ALONE.lock().await;
+    let mut child = Child::of(test, &path);
+    child.hear();
+    let (rounds, mut kept) = (pick(4, 40), 0);
+    for round in 0..rounds {
+        tokio::time::sleep(Duration::from_micros(20_000 + 37 * round)).await;
+        signal(&child, "-STOP");
+        let saving = repository.clone();
+        let mut saved = tokio::spawn(async move { saving.save(vec![new_run(u128::from(round))]).await });
+        if tokio::time::timeout(FROZEN, &mut saved).await.is_err() {
+            kept += 1;
+            let health = repository.health().await;
+            let named = format!("process {} holds the file", child.id());
+            let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+            let told = health.has(ConcernKind::Blocked) && health.to_string().contains(&named);
+            assert!(told, "process {} is frozen: {health}\n{locks}", child.id());
+            signal(&child, "-CONT");
+            let saved = tokio::time::timeout(LONG, saved).await.expect("it goes on when the other does");
+            assert_eq!(saved.unwrap().unwrap(), [Saved::New]);
+        } else {
+            signal(&child, "-CONT");
+        }
+        assert!(repository.health().await.is_good());
+    }
+    println!("frozen {rounds} times, {kept} times while it wrote");
 }
