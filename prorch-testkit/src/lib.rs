@@ -3,9 +3,12 @@
 //! * [`conformance!`] is the contract of [`Repository`](prorch_core::repository::Repository) as tests: one line in a
 //!   test file of a back end generates all of them.
 //! * [`crash_sweep`] runs a pipeline under every crash that can happen between its worker and the store.
+//! * `disk` (on Linux) is a disk under a child process: it loses what was not synced, fails, fills up, freezes a writer.
 
 pub mod conformance;
 pub mod sweep;
+#[cfg(target_os = "linux")]
+pub mod disk;
 
 pub use sweep::crash_sweep;
 
