@@ -130,7 +130,7 @@ fn names_are_there_up_to_the_last_sync_of_the_directory() {
             file.write_all(name.as_bytes()).unwrap();
             file.sync_all().unwrap();
         };
-        ["kept", "removed", "moved", "taken"].map(make);
+        ["kept", "removed", "moved", "taken"].into_iter().for_each(make);
         sync(&directory);
         fs::remove_file(directory.join("removed")).unwrap();
         fs::rename(directory.join("moved"), directory.join("taken")).unwrap();
