@@ -168,9 +168,9 @@ impl Writer<'_> {
     fn tidy(&mut self, rows: usize, bytes: usize) -> Result<(), String> {
         let Some(wal) = &mut self.wal else { return Ok(()) };
         match wal.grew(self.connection, rows, bytes) {
-            Err(error) if reach(&error) == Reach::File => {
-                Err(format!("the log can't be copied into the database: {error}"))
-            }
+            Err(error) if reach(&error) == Reach::File => Err(format!(
+                "the log can't be copied into the database: {error}; look after it, then open it again"
+            )),
             Err(error) => {
                 tracing::warn!(%error, "the log could not be copied into the database; the next write tries again");
                 Ok(())
