@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use fastrand::Rng;
+
 /// What becomes of that which was written and not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsynced {
@@ -27,9 +29,9 @@ type Files = BTreeMap<String, Vec<u8>>;
 pub(super) fn survivors(files: &Path, state: &Path, unsynced: Unsynced) -> io::Result<Files> {
     let durable = read(&state.join("names"))?;
     let Unsynced::Torn(seed) = unsynced else { return Ok(durable) };
-    let mut dice = Dice(seed);
+    let mut chance = Rng::with_seed(seed);
     // A system keeps the changes of names in order, and each whole.
-    let names = if dice.coin() { files.to_path_buf() } else { state.join("names") };
+    let names = if chance.bool() { files.to_path_buf() } else { state.join("names") };
     let written = by_key(files)?;
     let mut torn = Files::new();
     for entry in entries(&names)? {
@@ -38,25 +40,25 @@ pub(super) fn survivors(files: &Path, state: &Path, unsynced: Unsynced) -> io::R
             if names == files { key(&path.metadata()?)? } else { key_of_data(&state.join("data"), &path)? };
         let synced = optional(&state.join("data").join(&key))?;
         let now = written.get(&key).unwrap_or(&synced);
-        torn.insert(entry, tear(&synced, now, &mut dice));
+        torn.insert(entry, tear(&synced, now, &mut chance));
     }
     Ok(torn)
 }
 
 /// Of each sector and of the end either what is synced or what was written.
-fn tear(synced: &[u8], written: &[u8], dice: &mut Dice) -> Vec<u8> {
+fn tear(synced: &[u8], written: &[u8], chance: &mut Rng) -> Vec<u8> {
     let mut torn = synced.to_vec();
     for from in (0..written.len()).step_by(SECTOR) {
         let to = written.len().min(from + SECTOR);
         let same = synced.get(from..to) == Some(&written[from..to]);
-        if same || dice.coin() {
+        if same || chance.bool() {
             continue;
         }
         // A sector that is there beyond others that are not: those are zeros.
         torn.resize(torn.len().max(to), 0);
         torn[from..to].copy_from_slice(&written[from..to]);
     }
-    if written.len() < synced.len() && dice.coin() {
+    if written.len() < synced.len() && chance.bool() {
         torn.truncate(written.len());
     }
     torn
@@ -129,19 +131,6 @@ fn optional(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A small generator (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn coin(&mut self) -> bool {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed & (1 << 40) != 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_torn_is_a_mixture_of_whole_sectors() {
         let (synced, written) = (vec![1; 100 * SECTOR], vec![2; 200 * SECTOR]);
-        let torn = tear(&synced, &written, &mut Dice(1));
+        let torn = tear(&synced, &written, &mut Rng::with_seed(1));
         let sectors: Vec<u8> = torn.chunks(SECTOR).map(|sector| sector[0]).collect();
         assert!(torn.chunks(SECTOR).all(|sector| sector.iter().all(|byte| *byte == sector[0])));
         for (value, among) in
@@ -158,18 +147,18 @@ mod tests {
             let count = among.iter().filter(|sector| **sector == value).count();
             assert!((20..80).contains(&count), "{count} sectors of {value}");
         }
-        assert_eq!(tear(&synced, &written, &mut Dice(1)), torn, "one seed tears in one way");
+        assert_eq!(tear(&synced, &written, &mut Rng::with_seed(1)), torn, "one seed tears in one way");
     }
 
     #[test]
     fn what_was_synced_is_not_torn() {
         let whole = vec![7; 10 * SECTOR + 5];
-        assert_eq!(tear(&whole, &whole, &mut Dice(3)), whole);
+        assert_eq!(tear(&whole, &whole, &mut Rng::with_seed(3)), whole);
     }
 
     #[test]
     fn an_end_that_was_cut_off_and_not_synced_is_there_or_not() {
-        let lengths = (0..20).map(|seed| tear(&[1; 900], &[1; 100], &mut Dice(seed)).len());
+        let lengths = (0..20).map(|seed| tear(&[1; 900], &[1; 100], &mut Rng::with_seed(seed)).len());
         let lengths: std::collections::BTreeSet<usize> = lengths.collect();
         assert_eq!(lengths, [100, 900].into());
     }
