@@ -1,7 +1,7 @@
 //! What SQLite says, and what that means to the caller.
 
 use prorch_core::repository::{RunId, StoreError, StoreErrorKind};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why something inside a transaction did not work.
 #[derive(Debug)]
@@ -88,13 +88,21 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// Whether there was no room on the disk. For the index of the log SQLite calls that an I/O error.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    let index = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+    index || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 pub(crate) fn reach(error: &rusqlite::Error) -> Reach {
     use ErrorCode as Code;
+    if is_full(error) {
+        return Reach::Passing;
+    }
     match error.sqlite_error_code() {
         Some(
             Code::DatabaseBusy
             | Code::DatabaseLocked
-            | Code::DiskFull
             | Code::OutOfMemory
             | Code::OperationInterrupted
             | Code::SchemaChanged
@@ -125,7 +133,7 @@ fn kind(error: &rusqlite::Error) -> StoreErrorKind {
 /// What to do about it, where that can be said.
 fn advice(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "; make room, and it goes on",
+        _ if is_full(error) => "; make room on the disk, and it goes on",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "; another program holds the file: end its transaction"
         }
@@ -157,7 +165,6 @@ pub(crate) fn broken(why: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rusqlite::ffi;
 
     fn told(code: i32) -> StoreError {
         let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
@@ -166,7 +173,8 @@ mod tests {
 
     #[test]
     fn what_passes_is_told_from_what_is_refused_and_from_a_file_that_is_lost() {
-        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_FULL, ffi::SQLITE_NOMEM] {
+        let full = [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE];
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_NOMEM].into_iter().chain(full) {
             assert_eq!(told(code).kind(), StoreErrorKind::Transient, "{code}");
         }
         for code in [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH] {
