@@ -251,7 +251,7 @@ fn a_full_disk_takes_only_what_is_there_already() {
     let disk = Disk::new().unwrap();
     let mut child = Guard(child(&disk, "a_full_disk_takes_only_what_is_there_already").spawn().unwrap());
     until(|| disk.outside().join("ready").exists());
-    disk.fill().unwrap();
+    disk.fill("").unwrap();
     until(|| disk.outside().join("full").exists());
     disk.make_room().unwrap();
     assert!(child.0.wait().unwrap().success());

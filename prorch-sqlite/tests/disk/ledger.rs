@@ -18,7 +18,7 @@ pub(crate) enum Entry {
     /// `start` returned, and the run of this key is durable.
     Started(String),
     /// It is not known whether the run was started.
-    Unknown(String),
+    Unknown(String, String),
     /// It is known that the run was not started.
     Refused(String, String),
     /// A step of the run was called. That a call is further on says that the calls before it were acknowledged.
@@ -115,7 +115,7 @@ fn broken_pages(database: &Path) -> Vec<String> {
 fn line(entry: &Entry) -> String {
     match entry {
         Entry::Started(key) => format!("started {key}\n"),
-        Entry::Unknown(key) => format!("unknown {key}\n"),
+        Entry::Unknown(key, why) => format!("unknown {key} {why}\n"),
         Entry::Refused(key, why) => format!("refused {key} {why}\n"),
         Entry::Called(key, (step, asked)) => format!("called {key} {step} {asked}\n"),
         Entry::Ended(key) => format!("ended {key}\n"),
@@ -130,7 +130,7 @@ fn entry(line: &str) -> Entry {
     let key = || words[0].to_owned();
     match what {
         "started" => Entry::Started(key()),
-        "unknown" => Entry::Unknown(key()),
+        "unknown" => Entry::Unknown(key(), words[1..].join(" ")),
         "refused" => Entry::Refused(key(), words[1..].join(" ")),
         "called" => Entry::Called(key(), (words[1].parse().unwrap(), words[2].parse().unwrap())),
         "ended" => Entry::Ended(key()),

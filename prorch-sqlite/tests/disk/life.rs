@@ -10,7 +10,7 @@ use super::ledger::{Entry, Ledger};
 use super::program::Task;
 
 /// The longest that anything takes; it is reached only when a test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A process of the program. Dropped, it is killed.
 pub(crate) struct Life(Child);
@@ -40,6 +40,10 @@ impl Life {
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();
         self.0.wait().unwrap();
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
     }
 }
 

@@ -11,6 +11,7 @@ mod life;
 mod ledger;
 mod power;
 mod sync_fails;
+mod full;
 
 use ledger::Ledger;
 use program::Task;

@@ -32,6 +32,7 @@ pub(crate) struct Task {
     /// How many tasks start runs side by side, and how many each starts, one after the other.
     pub(crate) starters: u32,
     pub(crate) starts: u32,
+    pub(crate) pace: Pace,
     /// How many bytes the input of each run has beside its key.
     pub(crate) weight: usize,
     pub(crate) durability: Durable,
@@ -42,6 +43,15 @@ pub(crate) struct Task {
 pub(crate) enum Durable {
     PowerLoss,
     ProcessCrash,
+}
+
+/// When a task that starts runs starts its next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Pace {
+    /// When the start of the last one is answered.
+    Fast,
+    /// A moment later.
+    Slow,
 }
 
 /// When the program ends by itself.
@@ -62,6 +72,7 @@ impl Task {
             outside: outside.to_owned(),
             starters: 0,
             starts: 0,
+            pace: Pace::Fast,
             weight: 0,
             durability: Durable::PowerLoss,
             until: Until::AllEnded,
@@ -147,6 +158,9 @@ async fn start_all(task: &Task, orchestrator: &Orchestrator, ledger: &Ledger) ->
                 if start(key, input, &orchestrator, &ledger, &mut waiting).await.is_err() {
                     break;
                 }
+                if task.pace == Pace::Slow {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
             waiting
         });
@@ -159,7 +173,7 @@ async fn start_all(task: &Task, orchestrator: &Orchestrator, ledger: &Ledger) ->
     all
 }
 
-/// Starts a run, however often that is refused for a reason that passes.
+/// Starts a run, however often that fails for a reason that passes.
 async fn start(
     key: String,
     input: String,
@@ -179,9 +193,9 @@ async fn start(
                 });
                 return Ok(());
             }
+            // Asking again is right here too: the key is the same.
             Err(error) if error.is_ambiguous() => {
-                ledger.note(&Entry::Unknown(key));
-                return Err(error);
+                ledger.note(&Entry::Unknown(key.clone(), error.to_string()))
             }
             Err(error) => {
                 ledger.note(&Entry::Refused(key.clone(), error.to_string()));

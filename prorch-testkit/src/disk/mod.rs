@@ -152,13 +152,14 @@ impl Disk {
         self.set(FREEZE, of)
     }
 
-    /// From now on no file grows; what is there already can be overwritten.
+    /// From now on no file grows whose name ends with this (with nothing: none at all); what is there already can be
+    /// overwritten.
     ///
     /// # Errors
     ///
     /// When no file can be made.
-    pub fn fill(&self) -> io::Result<()> {
-        self.set(FULL, "")
+    pub fn fill(&self, of: &str) -> io::Result<()> {
+        self.set(FULL, of)
     }
 
     /// Files can grow again.
