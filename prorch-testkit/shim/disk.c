@@ -388,7 +388,7 @@ static int sync_with(int fd, int (*real)(int)) {
     count_down(name);
     if (takes("freeze", name)) {
         note("frozen", name);
-        kill(getpid(), SIGSTOP);
+        raise(SIGSTOP); /* to this thread, so that it comes no further, and by that to all others */
     }
     if (takes("sync-fails", name)) {
         note("failed", name);

@@ -21,8 +21,9 @@ pub(crate) enum Entry {
     Unknown(String, String),
     /// It is known that the run was not started.
     Refused(String, String),
-    /// A step of the run was called. That a call is further on says that the calls before it were acknowledged.
-    Called(String, Place),
+    /// A step of the run was called, by the program of this name. That a call is further on says that the calls before it
+    /// were acknowledged.
+    Called(String, Place, String),
     /// Who waited for the run's end was told of it.
     Ended(String),
     /// The worker ended with this error.
@@ -77,7 +78,7 @@ impl Ledger {
     pub(crate) fn went_back(&self) -> Vec<String> {
         let (mut furthest, mut found) = (BTreeMap::new(), Vec::new());
         for entry in self.read() {
-            let Entry::Called(key, place) = entry else { continue };
+            let Entry::Called(key, place, _) = entry else { continue };
             let before = *furthest.get(&key).unwrap_or(&place);
             if place < before {
                 found.push(format!("{key} was called at {place:?} after {before:?}"));
@@ -117,7 +118,7 @@ fn line(entry: &Entry) -> String {
         Entry::Started(key) => format!("started {key}\n"),
         Entry::Unknown(key, why) => format!("unknown {key} {why}\n"),
         Entry::Refused(key, why) => format!("refused {key} {why}\n"),
-        Entry::Called(key, (step, asked)) => format!("called {key} {step} {asked}\n"),
+        Entry::Called(key, (step, asked), by) => format!("called {key} {step} {asked} {by}\n"),
         Entry::Ended(key) => format!("ended {key}\n"),
         Entry::Stopped(why) => format!("stopped {why}\n"),
         Entry::Closed(why) => format!("closed {why}\n"),
@@ -132,7 +133,10 @@ fn entry(line: &str) -> Entry {
         "started" => Entry::Started(key()),
         "unknown" => Entry::Unknown(key(), words[1..].join(" ")),
         "refused" => Entry::Refused(key(), words[1..].join(" ")),
-        "called" => Entry::Called(key(), (words[1].parse().unwrap(), words[2].parse().unwrap())),
+        "called" => {
+            let place = (words[1].parse().unwrap(), words[2].parse().unwrap());
+            Entry::Called(key(), place, words[3].to_owned())
+        }
         "ended" => Entry::Ended(key()),
         "stopped" => Entry::Stopped(rest.to_owned()),
         "closed" => Entry::Closed(rest.to_owned()),

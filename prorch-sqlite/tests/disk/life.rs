@@ -10,7 +10,7 @@ use super::ledger::{Entry, Ledger};
 use super::program::Task;
 
 /// The longest that anything takes; it is reached only when a test fails.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A process of the program. Dropped, it is killed.
 pub(crate) struct Life(Child);

@@ -33,6 +33,8 @@ pub(crate) struct Task {
     pub(crate) starters: u32,
     pub(crate) starts: u32,
     pub(crate) pace: Pace,
+    /// How long each call of a step takes.
+    pub(crate) work: Duration,
     /// How many bytes the input of each run has beside its key.
     pub(crate) weight: usize,
     pub(crate) durability: Durable,
@@ -73,6 +75,7 @@ impl Task {
             starters: 0,
             starts: 0,
             pace: Pace::Fast,
+            work: Duration::ZERO,
             weight: 0,
             durability: Durable::PowerLoss,
             until: Until::AllEnded,
@@ -117,7 +120,8 @@ pub(crate) async fn play(task: Task) {
     // A run that was cut off again and again is not its own fault here.
     let config = OrchestratorConfig::default().lease(LEASE).poll(Duration::from_millis(1)).crash_cap(10_000);
     let builder = Orchestrator::builder(repository).config(config.concurrency(64));
-    let orchestrator = builder.pipeline::<Chain>().resource(ledger.clone()).build().unwrap();
+    let orchestrator =
+        builder.pipeline::<Chain>().resource(Worker(ledger.clone(), task.clone())).build().unwrap();
     let starting = start_all(&task, &orchestrator, &ledger);
     match task.until {
         Until::AllStarted => drop(starting.await),
@@ -228,6 +232,9 @@ impl Pipeline for Chain {
     }
 }
 
+/// What the steps are given.
+struct Worker(Ledger, Task);
+
 /// A step, by its number. It notes its calls with the run's key, which it hands on; what follows the key is weight.
 #[derive(Default, Serialize, Deserialize)]
 struct Link<const STEP: u32> {
@@ -247,7 +254,11 @@ impl<const STEP: u32> Step for Link<STEP> {
 
     async fn on_continue(&mut self, input: &String, cx: &StepContext) -> StepResult<String> {
         let key = input.trim_end().to_owned();
-        cx.resource::<Ledger>()?.note(&Entry::Called(key.clone(), (STEP, self.asked)));
+        let Worker(ledger, task) = cx.resource()?;
+        ledger.note(&Entry::Called(key.clone(), (STEP, self.asked), task.name.clone()));
+        if !task.work.is_zero() {
+            tokio::time::sleep(task.work).await;
+        }
         if STEP != 1 || self.asked == PENDING {
             return finish(key);
         }

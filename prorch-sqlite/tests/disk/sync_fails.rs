@@ -4,17 +4,8 @@
 use prorch_testkit::disk::{Event, EventKind, Unsynced};
 
 use super::ledger::Entry;
-use super::life::{Life, Machine, is_ended, is_started};
-use super::program::Task;
-
-/// Lets the next sync of a file whose name ends with this fail while the program works, and gives the end of it.
-fn fail(machine: &Machine, task: &Task, file: &str, after: usize) -> Life {
-    let mut life = machine.begin(task);
-    machine.wait_for(after, "runs are at work", is_ended);
-    machine.disk.fail_next_sync(file).unwrap();
-    assert!(life.end().success(), "{}", machine.said(task));
-    life
-}
+use super::life::{Machine, is_ended, is_started};
+use super::program::{Task, Until};
 
 /// The program stopped by itself, and said what to do.
 fn assert_told(machine: &Machine, task: &Task) {
@@ -51,7 +42,10 @@ async fn assert_nothing_lost(machine: &Machine) {
 async fn at_a_commit_the_program_stops_and_says_what_is_unknown() {
     let machine = Machine::new();
     let task = machine.task("first").starting(4, 1_000_000);
-    fail(&machine, &task, "-wal", 50);
+    let mut life = machine.begin(&task);
+    machine.wait_for(50, "runs end", is_ended);
+    machine.disk.fail_next_sync("-wal").unwrap();
+    assert!(life.end().success(), "{}", machine.said(&task));
     assert_told(&machine, &task);
     assert_no_second_sync(&machine, "runs.db-wal");
     assert_nothing_lost(&machine).await;
@@ -62,7 +56,7 @@ async fn a_start_whose_commit_failed_is_told_as_unknown() {
     let machine = Machine::new();
     let task = machine.task("first").starting(1, 1_000_000);
     // Nothing is written but by starts: it is one of them whose commit fails.
-    let task = Task { until: super::program::Until::AllStarted, ..task };
+    let task = Task { until: Until::AllStarted, ..task };
     let mut life = machine.begin(&task);
     machine.wait_for(20, "runs are started", is_started);
     machine.disk.fail_next_sync("-wal").unwrap();
@@ -77,14 +71,20 @@ async fn a_start_whose_commit_failed_is_told_as_unknown() {
 }
 
 #[tokio::test]
-async fn in_a_copy_of_the_log_the_program_stops() {
+async fn in_a_copy_of_the_log_the_file_is_given_up_too() {
     let machine = Machine::new();
     // So heavy that the log is soon so long that it is copied into the database.
-    let task = Task { weight: 300_000, ..machine.task("first").starting(1, 1_000_000) };
-    fail(&machine, &task, ".db", 1);
-    assert_told(&machine, &task);
+    let task = Task { weight: 300_000, until: Until::AllStarted, ..machine.task("first").starting(1, 1_000) };
+    let mut life = machine.begin(&task);
+    machine.wait_for(1, "runs are started", is_started);
+    machine.disk.fail_next_sync(".db").unwrap();
+    assert!(life.end().success(), "{}", machine.said(&task));
+    let last = machine.ledger.read().pop();
+    assert!(matches!(&last, Some(Entry::Refused(_, why)) if tells_what_to_do(why)), "{last:?}");
+    assert!(machine.log(&task).lines().any(|line| line.contains("ERROR") && tells_what_to_do(line)));
     assert_no_second_sync(&machine, "runs.db");
-    assert_nothing_lost(&machine).await;
+    machine.disk.lose_power(Unsynced::Lost).unwrap();
+    assert_eq!(machine.findings().await, [""; 0]);
 }
 
 #[tokio::test]
