@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Answer, Definition, Filter, Lease, NewRun, Order, Page, Part, Run, RunId, StoreError, StoredRun,
+    Answer, Definition, Filter, Health, Lease, NewRun, Order, Page, Part, Run, RunId, StoreError, StoredRun,
     Timestamp, Update, WorkerId,
 };
 
@@ -111,6 +111,14 @@ pub trait Repository: Send + Sync + 'static {
     /// (in back ends that can't tell) after a fixed time.
     fn changed(&self) -> impl Future<Output = ()> + Send {
         provided::changed()
+    }
+
+    /// What somebody should look after in the store: a disk that is full, a log that can't be tidied, a store that was
+    /// given up. Whoever has nothing to say need not write it.
+    ///
+    /// It answers from what is known and does not wait for the store, so that it can be asked when nothing else answers.
+    fn health(&self) -> impl Future<Output = Health> + Send {
+        std::future::ready(Health::default())
     }
 }
 

@@ -3,8 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{
-    Answer, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError, StoredRun,
-    Timestamp, Turn, Update,
+    Answer, ClaimRequest, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    StoredRun, Timestamp, Turn, Update,
 };
 
 /// A future on the heap.
@@ -82,6 +82,11 @@ impl AnyRepository {
     pub async fn changed(&self) {
         self.0.changed().await;
     }
+
+    /// See [`Repository::health`].
+    pub async fn health(&self) -> Health {
+        self.0.health().await
+    }
 }
 
 impl std::fmt::Debug for AnyRepository {
@@ -106,6 +111,7 @@ trait Erased: Send + Sync {
         request: &'a ClaimRequest,
     ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
+    fn health(&self) -> BoxFuture<'_, Health>;
 }
 
 impl<R: Repository> Erased for R {
@@ -142,5 +148,9 @@ impl<R: Repository> Erased for R {
 
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(Repository::changed(self))
+    }
+
+    fn health(&self) -> BoxFuture<'_, Health> {
+        Box::pin(Repository::health(self))
     }
 }

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    Answer, Claim, ClaimRequest, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
     StoreErrorKind, StoredRun, Timestamp, Turn, Update,
 };
 
@@ -175,5 +175,9 @@ impl<R: Repository> Repository for FaultyRepository<R> {
 
     async fn changed(&self) {
         self.inner.changed().await;
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
     }
 }
