@@ -10,7 +10,7 @@ use super::ledger::{Entry, Ledger};
 use super::program::Task;
 
 /// The longest that anything takes; it is reached only when a test fails.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A process of the program. Dropped, it is killed.
 pub(crate) struct Life(Child);
@@ -28,6 +28,16 @@ pub(crate) fn command(task: &Task) -> Command {
 impl Life {
     pub(crate) fn begin(command: &mut Command) -> Self {
         Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Lets it go on after it was stopped.
+    pub(crate) fn wake(&self) {
+        let woken = Command::new("kill").args(["-CONT", &self.id().to_string()]).status().unwrap();
+        assert!(woken.success());
     }
 
     /// Waits until it ends by itself.

@@ -12,6 +12,7 @@ mod ledger;
 mod power;
 mod sync_fails;
 mod full;
+mod frozen;
 
 use ledger::Ledger;
 use program::Task;

@@ -99,7 +99,10 @@ async fn nothing_is_lost_when_the_power_goes_before_a_sync() {
 }
 
 async fn end_at_the_sync(machine: &Machine, process: &mut Life, chance: &mut Rng) {
-    life::until("the program is at a sync", || !machine.events(EventKind::Frozen).is_empty());
+    life::until("the program is at a sync", || {
+        assert!(!process.has_ended(), "it ended before: {:?}", machine.ledger.read().last());
+        !machine.events(EventKind::Frozen).is_empty()
+    });
     process.kill();
     machine.disk.lose_power(Unsynced::Torn(chance.u64(..))).unwrap();
     assert_eq!(machine.findings().await, [""; 0]);
