@@ -8,7 +8,7 @@ use prorch_testkit::processes::say;
 use prorch_testkit::soak::{chance, pick};
 
 use super::life::{self, Life, Machine, is_ended, is_started};
-use super::program::{Durable, Task, Until};
+use super::program::{Durable, Pace, Task, Until};
 
 /// How many operations of the disk a life may last that is cut at one of them: long enough for the log to be copied into
 /// the database a few times.
@@ -26,24 +26,27 @@ struct Figures {
 /// One life of the program, from its start to the end of the power, and what is found wrong after it.
 async fn life_and_power_loss(
     machine: &Machine,
-    name: &str,
+    number: u32,
     chance: &mut Rng,
     figures: &mut Figures,
 ) -> Vec<String> {
     // With heavy runs the log is soon so long that it is copied into the database.
     let weight = if chance.bool() { 0 } else { 300_000 };
-    let task = Task { weight, ..machine.task(name).starting(4, pick(100, 400)) };
-    let mut command = life::command(&task);
-    let mut life = if chance.bool() {
+    let task = machine.task(&format!("life{number}")).starting(4, pick(100, 400));
+    let mut command = life::command(&Task { weight, ..task });
+    // One life ends at a time, the next one at an operation.
+    let mut life = if number.is_multiple_of(2) {
+        let life = Life::begin(machine.disk.under(&mut command));
+        let before = machine.ledger.count(is_started);
+        machine.wait_for(before + 1, "a run is started", is_started);
+        std::thread::sleep(Duration::from_millis(chance.u64(..pick(800, 3_000))));
+        life
+    } else {
         // As many short lives as long ones: the first operations are those that make and open the file.
         let bits = chance.u32(..LONGEST_LIFE.ilog2());
         let operation = (1 << bits) + chance.u64(..1 << bits);
         let mut life = Life::begin(machine.disk.under_until(operation, &mut command));
         life.end();
-        life
-    } else {
-        let life = Life::begin(machine.disk.under(&mut command));
-        std::thread::sleep(Duration::from_millis(20 + chance.u64(..pick(800, 3_000))));
         life
     };
     life.kill();
@@ -60,7 +63,7 @@ async fn nothing_that_was_acknowledged_is_lost_with_the_power() {
     let (machine, mut chance) = (Machine::new(), chance());
     let (lives, mut figures) = (pick(6, 50), Figures::default());
     for life in 0..lives {
-        let found = life_and_power_loss(&machine, &format!("life{life}"), &mut chance, &mut figures).await;
+        let found = life_and_power_loss(&machine, life, &mut chance, &mut figures).await;
         assert!(found.is_empty(), "after life {life}: {found:#?}");
     }
     machine.end_all("last");
@@ -81,7 +84,9 @@ async fn nothing_that_was_acknowledged_is_lost_with_the_power() {
 async fn nothing_is_lost_when_the_power_goes_before_a_sync() {
     let (machine, mut chance) = (Machine::new(), chance());
     for life in 0..pick(3, 10) {
+        // Slowly, so that there are not too many runs that the lives after it have to bring to their ends.
         let first = machine.task(&format!("commit{life}")).starting(4, 1_000_000);
+        let first = Task { pace: Pace::Slow, ..first };
         let mut process = machine.begin(&first);
         let before = machine.ledger.count(is_started);
         machine.wait_for(before + 10, "runs are started", is_started);
