@@ -179,8 +179,7 @@ fn owner(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
 fn switch_to_wal(connection: &Connection) -> Result<(), Fault> {
     let began = Instant::now();
     loop {
-        let mode =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        let mode = pragma_to_its_end(connection, "PRAGMA journal_mode = wal");
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(mode) => return Err(not_set("journal_mode", "wal", &mode)),
@@ -190,6 +189,17 @@ fn switch_to_wal(connection: &Connection) -> Result<(), Fault> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The text that a pragma gives, once it has ended: what it wrote is committed only then, after it has given its text.
+fn pragma_to_its_end(connection: &Connection, pragma: &str) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare(pragma)?;
+    let mut rows = statement.query([])?;
+    let mut given = String::new();
+    while let Some(row) = rows.next()? {
+        given = row.get(0)?;
+    }
+    Ok(given)
 }
 
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {

@@ -17,9 +17,12 @@ impl Worker {
     pub(super) fn go_on(&mut self, slot: SlotId) {
         let now = self.shared.clock.now();
         let (cap, stopping) = (self.shared.config.crash_cap, self.stopping.is_some());
+        let (lease, elapsed) = (self.shared.config.lease, self.shared.clock.elapsed());
         let Some(held) = self.slots.get(slot) else { return };
+        // What the store answered so late that the lease is over may be somebody else's by now.
+        let too_late = held.renewed + lease <= elapsed;
         match agenda(&held.stored, &held.known.plan, cap, now) {
-            Agenda::Call(_) if stopping => self.give_back(slot),
+            Agenda::Call(_) if stopping || too_late => self.give_back(slot),
             Agenda::Call(record) => self.dispatch(slot, record, now),
             Agenda::Decide(event) => self.decide(slot, event, now),
             Agenda::Rest(due_at) => {

@@ -108,16 +108,23 @@ pub(super) fn encode<T: Payload>(value: &T, what: &'static str, limit: usize) ->
 }
 
 /// Inserts a run, asking again a few times when the store can't be reached: the id makes that safe.
+///
+/// Where one try left it unknown whether the run is there, it stays unknown until a later try is answered: a store that
+/// was given up meanwhile says nothing about it.
 async fn save(repository: &AnyRepository, new: NewRun) -> Result<Saved, Error> {
-    let mut pause = Duration::from_millis(20);
+    let (mut pause, mut unknown) = (Duration::from_millis(20), None);
     loop {
         let error = match repository.save(vec![new.clone()]).await {
             Ok(saved) => return saved.first().copied().ok_or_else(no_answer),
             Err(error) => error,
         };
         let worth_it = error.is_transient() || error.is_ambiguous();
-        if !worth_it || pause > Duration::from_secs(1) {
-            return Err(error.into());
+        let last = pause > Duration::from_secs(1);
+        if !worth_it || last {
+            return Err(unknown.unwrap_or(error).into());
+        }
+        if error.is_ambiguous() {
+            unknown = Some(error);
         }
         tokio::time::sleep(pause).await;
         pause *= 2;
