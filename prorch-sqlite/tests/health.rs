@@ -128,7 +128,7 @@ mod with_children {
         if cfg!(target_os = "linux") {
             let named = format!("process {} holds the file", child.id());
             assert!(health.to_string().contains(&named), "{health}");
-            assert!(logged::was_logged(Level::WARN, &[&named]), "the log names it too");
+            until(&repository, "the log names it too", |_| logged::was_logged(Level::WARN, &[&named])).await;
         }
         let orchestrator = Orchestrator::builder(repository.clone()).build().unwrap();
         assert!(orchestrator.health().await.has(ConcernKind::Blocked));
