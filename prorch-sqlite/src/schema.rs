@@ -52,8 +52,9 @@ CREATE TABLE runs (
     input TEXT NOT NULL,
     output TEXT,
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
+    -- Who claims a run that is still held takes it as cut off once more.
     lane INTEGER GENERATED ALWAYS AS
-        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes >= 2 END) VIRTUAL,
+        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),

@@ -181,13 +181,13 @@ impl Worker {
     }
 
     fn hold(&mut self, claim: Claim, sent: Duration) -> Option<SlotId> {
+        let suspect = claim.is_suspect();
         let Claim { stored } = claim;
         let known = self.shared.catalog.find(&stored.run.definition);
         let Some(known) = known else {
             tracing::error!(run = %stored.run.id, "the store gave a run whose pipeline was not asked for");
             return None;
         };
-        let suspect = stored.run.is_suspect();
         Some(self.slots.insert(Held { stored, known, renewed: sent, phase: Phase::Writing, suspect }))
     }
 
@@ -254,7 +254,8 @@ impl Worker {
         self.look.soon();
         if !was_sent_again {
             self.report.stale += 1;
-            tracing::warn!(prorch.run = %run, "this worker has lost the run to another; what it did for it is dropped");
+            let stale = self.report.stale;
+            tracing::warn!(prorch.run = %run, stale, "this worker has lost the run to another; what it did for it is dropped");
         }
     }
 

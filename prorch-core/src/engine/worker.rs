@@ -119,7 +119,7 @@ impl Worker {
     }
 
     async fn end(mut self) -> Result<PassReport, Error> {
-        tracing::debug!(worker = %self.me, "the engine ends");
+        self.say_what_was_done();
         let held: Vec<SlotId> = self.slots.iter().map(|(slot, _)| slot).collect();
         held.into_iter().for_each(|slot| drop(self.slots.remove(slot)));
         if let Some(failure) = self.failure {
@@ -128,6 +128,15 @@ impl Worker {
         let Mode::Pass(now) = self.mode else { return Ok(self.report) };
         let left = left(&self.shared, now).await?;
         Ok(self.report.with_left(left))
+    }
+
+    /// What was refused is for everybody to hear: the worker was too slow for its leases, or stood still.
+    fn say_what_was_done(&self) {
+        let PassReport { claimed, calls, finished, failed, cancelled, waiting, stale, .. } = self.report;
+        tracing::debug!(worker = %self.me, claimed, calls, finished, failed, cancelled, waiting, "the engine ends");
+        if stale > 0 {
+            tracing::info!(worker = %self.me, stale, "so many writes were refused, because the runs had gone to other workers");
+        }
     }
 
     fn is_done(&self) -> bool {

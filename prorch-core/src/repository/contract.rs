@@ -150,6 +150,14 @@ pub struct Claim {
     pub stored: StoredRun,
 }
 
+impl Claim {
+    /// Whether the run cut off its worker so often that it is executed with no other such run beside it.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.stored.run.state.crashes >= Run::SUSPECT_AFTER
+    }
+}
+
 /// What a [`Repository::turn`] brings.
 #[derive(Debug)]
 pub struct Turn {

@@ -182,6 +182,7 @@ macro_rules! conformance {
                     of_sixteen_places_two_go_to_the_longest_due,
                     a_suspect_is_given_only_to_who_asks,
                     no_more_than_one_suspect_at_once,
+                    who_was_cut_off_a_second_time_is_taken_over_as_a_suspect,
                 ]
                 contention: [
                     claimers_never_share_a_run,

@@ -18,6 +18,16 @@ macro_rules! processes {
             sharing: [
                 two_workers_make_every_effect_once,
             ]
+            frozen: [
+                the_runs_of_a_frozen_worker_go_to_others_and_it_can_change_nothing_when_it_wakes,
+            ]
+            killed: [
+                nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed,
+            ]
+            harm: [
+                a_step_that_aborts_harms_its_own_run_only,
+                a_step_that_uses_up_the_memory_harms_its_own_run_only,
+            ]
         });
     };
 }

@@ -32,9 +32,10 @@ const GRACE: Duration = Duration::from_secs(2);
 pub fn child<R: Repository>(make: impl AsyncFnOnce(PathBuf) -> R) {
     let Some(task) = Task::of_this_process() else { return };
     log_to(&task.log());
+    // One that aborts is not worth a file.
+    limit(Resource::Core, 0);
     if let Some(bytes) = task.memory {
-        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        setrlimit(Resource::As, limit).expect("the memory can be limited");
+        limit(Resource::As, bytes);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -42,6 +43,11 @@ pub fn child<R: Repository>(make: impl AsyncFnOnce(PathBuf) -> R) {
         .build()
         .expect("a runtime for the worker");
     runtime.block_on(work(task, make));
+}
+
+fn limit(resource: Resource, most: u64) {
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(resource, limit).expect("the worker can be limited");
 }
 
 async fn work<R: Repository>(task: Task, make: impl AsyncFnOnce(PathBuf) -> R) {

@@ -17,6 +17,12 @@ mod task;
 mod worker;
 #[doc(hidden)]
 pub mod sharing;
+#[doc(hidden)]
+pub mod frozen;
+#[doc(hidden)]
+pub mod killed;
+#[doc(hidden)]
+pub mod harm;
 
 use std::path::PathBuf;
 use std::time::Duration;
