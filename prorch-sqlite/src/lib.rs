@@ -20,6 +20,7 @@ mod inbox;
 mod insert;
 mod update;
 mod due;
+mod newest;
 mod claim;
 mod read;
 mod search;

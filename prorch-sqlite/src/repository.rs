@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    Answer, Claim, ClaimRequest, Clocks, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
     StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
 };
 
@@ -112,6 +112,11 @@ impl Repository for SqliteRepository {
     async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
         let request = request.clone();
         self.handle.read(|reply| Read::NextDue(request, reply)).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        let request = request.clone();
+        self.handle.read(|reply| Read::Clocks(request, reply)).await
     }
 
     async fn changed(&self) {

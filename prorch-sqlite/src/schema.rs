@@ -67,6 +67,13 @@ CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
 CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
 
+-- The latest time, to a second, that anybody wrote: what time it is by the clock that is furthest ahead.
+CREATE TABLE clock (
+    clock INTEGER PRIMARY KEY CHECK (clock = 1),
+    newest INTEGER
+) STRICT;
+INSERT INTO clock VALUES (1, NULL);
+
 CREATE TABLE records (
     run INTEGER NOT NULL,
     position INTEGER NOT NULL CHECK (position >= 0), -- the stage in the upper 32 bits, the item in the lower

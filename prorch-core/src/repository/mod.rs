@@ -5,12 +5,14 @@
 //! value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in `prorch-testkit` tells
 //! whether it does.
 
+mod clocks;
 mod contract;
 mod erased;
 mod error;
 mod runs;
 mod memory;
 
+pub use clocks::{Clocks, HolderClock, HolderTime, Leases};
 pub use contract::{Claim, ClaimRequest, Repository, Saved, Turn};
 pub use erased::{AnyRepository, BoxFuture};
 pub use error::{StoreError, StoreErrorKind};

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    Answer, Claim, ClaimRequest, Clocks, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
     StoreErrorKind, StoredRun, Timestamp, Turn, Update,
 };
 
@@ -171,6 +171,11 @@ impl<R: Repository> Repository for FaultyRepository<R> {
     async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
         self.alive()?;
         self.inner.next_due(request).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.alive()?;
+        self.inner.clocks(request).await
     }
 
     async fn changed(&self) {

@@ -1,0 +1,170 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Timestamp, WorkerId};
+use crate::repository::{Clocks, HolderTime};
+
+/// The most that a worker may be late with what others stamped.
+const LATEST: Duration = Duration::from_millis(500);
+
+/// What a worker has seen of the clocks of the others that hold runs.
+///
+/// A lease that another one stamped can't be judged by one's own clock: that one may be an hour ahead, and would see every
+/// lease run out. But whoever stamped a time has a clock that says so; and it goes on as fast as ours. So the other's
+/// time is *at least* what it stamped, and what has passed here since that was seen; when that is past the lease's end, the
+/// lease is over by the other's own clock, whatever it says.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    seen: HashMap<WorkerId, Seen>,
+    /// When to look at the store for what they stamped, by the clock's `elapsed`; none when nobody else holds a run.
+    look_at: Option<Duration>,
+    asked: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    stamped: Timestamp,
+    at: Duration,
+}
+
+impl Seen {
+    fn time(self, elapsed: Duration) -> Timestamp {
+        self.stamped + elapsed.saturating_sub(self.at)
+    }
+}
+
+impl Neighbours {
+    /// A worker that has seen nobody yet, and looks soon.
+    pub(super) fn new() -> Self {
+        Self { look_at: Some(Duration::ZERO), ..Self::default() }
+    }
+
+    /// When to look, as far as that is known.
+    pub(super) const fn look_at(&self) -> Option<Duration> {
+        if self.asked { None } else { self.look_at }
+    }
+
+    /// Whether the store should be asked now; from then on it counts as asked.
+    pub(super) fn should_ask(&mut self, elapsed: Duration) -> bool {
+        let ask = self.look_at().is_some_and(|at| at <= elapsed);
+        if ask {
+            self.asked = true;
+            self.look_at = None;
+        }
+        ask
+    }
+
+    /// Looks soon: somebody may have taken runs.
+    pub(super) const fn look_soon(&mut self) {
+        self.look_at = Some(Duration::ZERO);
+    }
+
+    /// The store could not answer.
+    pub(super) fn ask_again(&mut self, elapsed: Duration) {
+        self.asked = false;
+        self.look_at = Some(elapsed + LATEST);
+    }
+
+    /// Notes what the store has shown by now, by the clock's `elapsed`. Says whether a lease of another one is over.
+    pub(super) fn note(&mut self, clocks: &Clocks, me: WorkerId, lease: Duration, elapsed: Duration) -> bool {
+        self.asked = false;
+        let others = clocks.holders.iter().filter(|other| other.holder != me);
+        let mut is_over = false;
+        let mut seen = HashMap::new();
+        for other in others {
+            let new = Seen { stamped: other.stamped, at: elapsed };
+            let old = self.seen.get(&other.holder).copied().filter(|old| new.stamped < old.time(elapsed));
+            let best = old.unwrap_or(new);
+            is_over |= other.first_end <= best.time(elapsed);
+            seen.insert(other.holder, best);
+        }
+        self.seen = seen;
+        // Somebody may have come since the store was asked: then it is asked again at once.
+        let next = (!self.seen.is_empty()).then_some(elapsed + LATEST.min(lease / 6));
+        self.look_at = self.look_at.or(next);
+        is_over
+    }
+
+    /// What time it is, at least, by the clocks of the others, and by one's own.
+    pub(super) fn times(&self, me: WorkerId, now: Timestamp, elapsed: Duration) -> Arc<[HolderTime]> {
+        let others = self
+            .seen
+            .iter()
+            .map(|(holder, seen)| HolderTime { holder: *holder, at_least: seen.time(elapsed) });
+        others.chain([HolderTime { holder: me, at_least: now }]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn id(n: u8) -> WorkerId {
+        WorkerId::from_bytes([n; 16])
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(0) + Duration::from_secs(seconds)
+    }
+
+    fn elapsed(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A store in which worker 2 has stamped this.
+    fn stamped(stamp: Timestamp) -> Clocks {
+        let mut clocks = Clocks::default();
+        clocks.add(id(2), stamp + LEASE, LEASE);
+        clocks
+    }
+
+    #[test]
+    fn a_lease_is_over_when_it_was_seen_unchanged_for_its_length_whatever_the_clocks_say() {
+        for stamp in [at(0), at(1_000_000)] {
+            let mut neighbours = Neighbours::new();
+            assert!(!neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(100)));
+            assert!(!neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(129)));
+            assert!(neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(130)));
+        }
+    }
+
+    #[test]
+    fn a_renewal_puts_the_end_off() {
+        let mut neighbours = Neighbours::new();
+        for (seconds, is_over) in [(100, false), (110, false), (120, false), (149, false), (150, true)] {
+            let stamp = at(seconds.min(120));
+            assert_eq!(
+                neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(seconds)),
+                is_over,
+                "{seconds}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_seen_late_is_held_against_nobody() {
+        let mut neighbours = Neighbours::new();
+        neighbours.note(&stamped(at(50)), id(1), LEASE, elapsed(100));
+        neighbours.note(&stamped(at(60)), id(1), LEASE, elapsed(140));
+        let times = neighbours.times(id(1), at(0), elapsed(140));
+        assert!(times.contains(&HolderTime { holder: id(2), at_least: at(90) }), "{times:?}");
+        assert!(times.contains(&HolderTime { holder: id(1), at_least: at(0) }), "{times:?}");
+    }
+
+    #[test]
+    fn nobody_is_looked_for_while_nobody_else_holds_a_run() {
+        let mut neighbours = Neighbours::new();
+        assert!(neighbours.should_ask(elapsed(1)) && !neighbours.should_ask(elapsed(2)));
+        assert!(!neighbours.note(&stamped(at(0)), id(2), LEASE, elapsed(2)), "that is oneself");
+        assert_eq!(neighbours.look_at(), None);
+        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(3));
+        assert_eq!(neighbours.look_at(), Some(elapsed(3) + LATEST));
+        assert!(neighbours.should_ask(elapsed(4)));
+        neighbours.look_soon();
+        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(5));
+        assert_eq!(neighbours.look_at(), Some(Duration::ZERO), "it was told while the store was asked");
+    }
+}
