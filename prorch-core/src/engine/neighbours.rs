@@ -17,7 +17,7 @@ const LATEST: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     seen: HashMap<WorkerId, Seen>,
-    /// When to look at the store for what they stamped, by the clock's `elapsed`; none when nobody else holds a run.
+    /// When to look at the store for what they stamped, by the clock's `elapsed`; none when nobody holds a run.
     look_at: Option<Duration>,
     asked: bool,
 }
@@ -66,33 +66,38 @@ impl Neighbours {
         self.look_at = Some(elapsed + LATEST);
     }
 
-    /// Notes what the store has shown by now, by the clock's `elapsed`. Says whether a lease of another one is over.
+    /// Notes what the store has shown by now, by the clock's `elapsed`. Says whether a lease is over.
+    ///
+    /// The worker itself is one of those who hold runs: some it may have let go without a word, and its own time may have
+    /// gone forward since it stamped the others.
     pub(super) fn note(&mut self, clocks: &Clocks, me: WorkerId, lease: Duration, elapsed: Duration) -> bool {
         self.asked = false;
-        let others = clocks.holders.iter().filter(|other| other.holder != me);
-        let mut is_over = false;
-        let mut seen = HashMap::new();
-        for other in others {
-            let new = Seen { stamped: other.stamped, at: elapsed };
-            let old = self.seen.get(&other.holder).copied().filter(|old| new.stamped < old.time(elapsed));
+        let (mut is_over, mut seen) = (false, HashMap::new());
+        for holder in &clocks.holders {
+            let new = Seen { stamped: holder.stamped, at: elapsed };
+            let old = self.seen.get(&holder.holder).copied().filter(|old| new.stamped < old.time(elapsed));
             let best = old.unwrap_or(new);
-            is_over |= other.first_end <= best.time(elapsed);
-            seen.insert(other.holder, best);
+            is_over |= holder.first_end <= best.time(elapsed);
+            seen.insert(holder.holder, best);
         }
         self.seen = seen;
         // Somebody may have come since the store was asked: then it is asked again at once.
-        let next = (!self.seen.is_empty()).then_some(elapsed + LATEST.min(lease / 6));
-        self.look_at = self.look_at.or(next);
+        self.look_at = self.look_at.or(self.pause(me, lease).map(|pause| elapsed + pause));
         is_over
     }
 
-    /// What time it is, at least, by the clocks of the others, and by one's own.
-    pub(super) fn times(&self, me: WorkerId, now: Timestamp, elapsed: Duration) -> Arc<[HolderTime]> {
-        let others = self
-            .seen
-            .iter()
-            .map(|(holder, seen)| HolderTime { holder: *holder, at_least: seen.time(elapsed) });
-        others.chain([HolderTime { holder: me, at_least: now }]).collect()
+    /// How long until the next look: what a look is late, the end of a lease is seen late.
+    fn pause(&self, me: WorkerId, lease: Duration) -> Option<Duration> {
+        let has_others = self.seen.keys().any(|holder| *holder != me);
+        let alone = (!self.seen.is_empty()).then_some(lease / 2);
+        if has_others { Some(LATEST.min(lease / 6)) } else { alone }
+    }
+
+    /// What time it is, at least, by the clocks of those who hold runs.
+    pub(super) fn times(&self, elapsed: Duration) -> Arc<[HolderTime]> {
+        let time =
+            |(holder, seen): (&WorkerId, &Seen)| HolderTime { holder: *holder, at_least: seen.time(elapsed) };
+        self.seen.iter().map(time).collect()
     }
 }
 
@@ -149,22 +154,25 @@ mod tests {
         let mut neighbours = Neighbours::new();
         neighbours.note(&stamped(at(50)), id(1), LEASE, elapsed(100));
         neighbours.note(&stamped(at(60)), id(1), LEASE, elapsed(140));
-        let times = neighbours.times(id(1), at(0), elapsed(140));
-        assert!(times.contains(&HolderTime { holder: id(2), at_least: at(90) }), "{times:?}");
-        assert!(times.contains(&HolderTime { holder: id(1), at_least: at(0) }), "{times:?}");
+        assert_eq!(*neighbours.times(elapsed(141)), [HolderTime { holder: id(2), at_least: at(91) }]);
     }
 
     #[test]
-    fn nobody_is_looked_for_while_nobody_else_holds_a_run() {
+    fn who_holds_runs_is_looked_at_again_and_again() {
         let mut neighbours = Neighbours::new();
         assert!(neighbours.should_ask(elapsed(1)) && !neighbours.should_ask(elapsed(2)));
-        assert!(!neighbours.note(&stamped(at(0)), id(2), LEASE, elapsed(2)), "that is oneself");
-        assert_eq!(neighbours.look_at(), None);
-        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(3));
-        assert_eq!(neighbours.look_at(), Some(elapsed(3) + LATEST));
-        assert!(neighbours.should_ask(elapsed(4)));
+        neighbours.note(&Clocks::default(), id(1), LEASE, elapsed(2));
+        assert_eq!(neighbours.look_at(), None, "nobody holds a run");
         neighbours.look_soon();
-        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(5));
+        assert!(neighbours.should_ask(elapsed(2)));
+        neighbours.note(&stamped(at(0)), id(2), LEASE, elapsed(2));
+        assert_eq!(neighbours.look_at(), Some(elapsed(2) + LEASE / 2), "that is oneself");
+        assert!(neighbours.should_ask(elapsed(20)));
+        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(30));
+        assert_eq!(neighbours.look_at(), Some(elapsed(30) + LATEST));
+        assert!(neighbours.should_ask(elapsed(31)));
+        neighbours.look_soon();
+        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(32));
         assert_eq!(neighbours.look_at(), Some(Duration::ZERO), "it was told while the store was asked");
     }
 }

@@ -79,9 +79,7 @@ impl Worker {
             leases: match self.mode {
                 // It can't wait to see anybody's clock go on.
                 Mode::Pass(_) => Leases::ByTime,
-                Mode::Worker => {
-                    Leases::ByHolder(self.neighbours.times(self.me, now, self.shared.clock.elapsed()))
-                }
+                Mode::Worker => Leases::ByHolder(self.neighbours.times(self.shared.clock.elapsed())),
             },
             now,
             due_by: match self.mode {

@@ -199,6 +199,15 @@ macro_rules! conformance {
                     a_run_that_waits_for_a_message_does_not_count,
                     a_suspect_counts_only_for_who_asks,
                 ]
+                clocks: [
+                    a_lease_is_over_by_the_clock_of_its_holder_alone,
+                    a_lease_must_be_over_by_the_time_of_the_claim_too,
+                    a_lease_from_the_future_is_its_holders_as_long_as_that_is_not_seen_to_be_there,
+                    runs_that_may_not_be_taken_are_not_in_the_way_of_others,
+                    what_is_held_has_no_time_at_which_it_is_due,
+                    holders_are_shown_with_what_they_stamped,
+                    the_latest_time_that_anybody_wrote_is_shown,
+                ]
                 turns: [
                     updates_apply_before_the_claim,
                     a_run_that_the_turn_starts_can_be_claimed_by_it,
@@ -261,6 +270,7 @@ mod tests {
             include_str!("choice.rs"),
             include_str!("contention.rs"),
             include_str!("next_due.rs"),
+            include_str!("clocks.rs"),
             include_str!("turns.rs"),
             include_str!("text.rs"),
             include_str!("time.rs"),

@@ -53,6 +53,12 @@ fn limit(resource: Resource, most: u64) {
 async fn work<R: Repository>(task: Task, make: impl AsyncFnOnce(PathBuf) -> R) {
     let repository = make(task.store()).await;
     let orchestrator = builder(repository, &task).build().expect("the orchestrator can be built");
+    if let Some((runs, order)) = task.starts {
+        for _ in 0..runs {
+            orchestrator.start::<Plain>(order.clone()).await.expect("the run can be started");
+        }
+        return;
+    }
     File::create(task.is_up()).expect("the worker can say that it is up");
     orchestrator.run_until(told_to_stop()).await.expect("the worker ends in peace");
 }

@@ -23,6 +23,8 @@ pub mod frozen;
 pub mod killed;
 #[doc(hidden)]
 pub mod harm;
+#[doc(hidden)]
+pub mod clocks;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -221,6 +221,7 @@ fn task(directory: &Path, name: &str) -> Task {
         concurrency: 256,
         crash_cap: 5,
         time: Time::Right,
+        starts: None,
         memory: None,
     }
 }
