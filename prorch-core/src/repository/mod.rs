@@ -1,6 +1,6 @@
 //! The seam between the engine and storage.
 //!
-//! [`Repository`] has four methods that a back end must write and four more that it may write to be faster. What the
+//! [`Repository`] has four methods that a back end must write and five more that it may write to be faster. What the
 //! calls mean is code in here ([`Update::apply`], [`Filter::page`], [`Run::claim`]): a store that can hold a run as a
 //! value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in `prorch-testkit` tells
 //! whether it does.
