@@ -279,7 +279,7 @@ impl Pair {
             return Leases::ByTime;
         }
         let seen = (0..3).filter(|_| !self.dice.one_in(3)).map(worker).collect::<Vec<_>>();
-        let times = seen.into_iter().map(|holder| HolderTime { holder, at_least: self.time() });
+        let times = seen.into_iter().map(|holder| HolderTime { holder, over: self.time() });
         Leases::ByHolder(times.collect())
     }
 

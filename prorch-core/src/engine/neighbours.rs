@@ -1,19 +1,19 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Timestamp, WorkerId};
-use crate::repository::{Clocks, HolderTime};
+use crate::repository::{Clocks, HolderClock, HolderTime};
 
 /// The most that a worker may be late with what others stamped.
 const LATEST: Duration = Duration::from_millis(500);
 
-/// What a worker has seen of the clocks of the others that hold runs.
+/// What a worker has seen of the stamps of those that hold runs.
 ///
 /// A lease that another one stamped can't be judged by one's own clock: that one may be an hour ahead, and would see every
-/// lease run out. But whoever stamped a time has a clock that says so; and it goes on as fast as ours. So the other's
-/// time is *at least* what it stamped, and what has passed here since that was seen; when that is past the lease's end, the
-/// lease is over by the other's own clock, whatever it says.
+/// lease run out. But a stamp that was *seen* a lease's length ago was made before, and whoever made it has not renewed
+/// that lease since. So a lease is over when a stamp as late as its own was seen for so long, by our monotonic clock.
+/// Nothing is concluded from how far apart two stamps are: between them the other may have gone forward by an hour.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     seen: HashMap<WorkerId, Seen>,
@@ -22,15 +22,29 @@ pub(super) struct Neighbours {
     asked: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The latest stamps of a worker, each with when it was seen first, by the clock's `elapsed`.
+#[derive(Clone, Debug, Default)]
 struct Seen {
-    stamped: Timestamp,
-    at: Duration,
+    length: Duration,
+    stamps: VecDeque<(Duration, Timestamp)>,
 }
 
 impl Seen {
-    fn time(self, elapsed: Duration) -> Timestamp {
-        self.stamped + elapsed.saturating_sub(self.at)
+    /// Notes its latest stamp, and forgets what is older than it needs.
+    fn note(&mut self, holder: &HolderClock, elapsed: Duration) {
+        self.length = holder.length;
+        if self.stamps.back().is_none_or(|(_, last)| *last < holder.stamped) {
+            self.stamps.push_back((elapsed, holder.stamped));
+        }
+        while self.stamps.get(1).is_some_and(|(at, _)| *at + self.length <= elapsed) {
+            self.stamps.pop_front();
+        }
+    }
+
+    /// Up to when leases are over that end by then, by the holder's own time.
+    fn over(&self, elapsed: Duration) -> Option<Timestamp> {
+        let old = self.stamps.iter().rev().find(|(at, _)| *at + self.length <= elapsed);
+        old.map(|(_, stamp)| *stamp + self.length)
     }
 }
 
@@ -74,11 +88,10 @@ impl Neighbours {
         self.asked = false;
         let (mut is_over, mut seen) = (false, HashMap::new());
         for holder in &clocks.holders {
-            let new = Seen { stamped: holder.stamped, at: elapsed };
-            let old = self.seen.get(&holder.holder).copied().filter(|old| new.stamped < old.time(elapsed));
-            let best = old.unwrap_or(new);
-            is_over |= holder.first_end <= best.time(elapsed);
-            seen.insert(holder.holder, best);
+            let mut stamps = self.seen.remove(&holder.holder).unwrap_or_default();
+            stamps.note(holder, elapsed);
+            is_over |= stamps.over(elapsed).is_some_and(|over| holder.first_end <= over);
+            seen.insert(holder.holder, stamps);
         }
         self.seen = seen;
         // Somebody may have come since the store was asked: then it is asked again at once.
@@ -93,11 +106,12 @@ impl Neighbours {
         if has_others { Some(LATEST.min(lease / 6)) } else { alone }
     }
 
-    /// What time it is, at least, by the clocks of those who hold runs.
+    /// What is known to be over.
     pub(super) fn times(&self, elapsed: Duration) -> Arc<[HolderTime]> {
-        let time =
-            |(holder, seen): (&WorkerId, &Seen)| HolderTime { holder: *holder, at_least: seen.time(elapsed) };
-        self.seen.iter().map(time).collect()
+        let over = |(holder, seen): (&WorkerId, &Seen)| {
+            seen.over(elapsed).map(|over| HolderTime { holder: *holder, over })
+        };
+        self.seen.iter().filter_map(over).collect()
     }
 }
 
@@ -150,11 +164,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_late_is_held_against_nobody() {
+    fn who_goes_forward_by_an_hour_keeps_what_it_stamped_before() {
         let mut neighbours = Neighbours::new();
-        neighbours.note(&stamped(at(50)), id(1), LEASE, elapsed(100));
-        neighbours.note(&stamped(at(60)), id(1), LEASE, elapsed(140));
-        assert_eq!(*neighbours.times(elapsed(141)), [HolderTime { holder: id(2), at_least: at(91) }]);
+        neighbours.note(&stamped(at(0)), id(1), LEASE, elapsed(100));
+        let mut both = stamped(at(3_600));
+        both.add(id(2), at(0) + LEASE, LEASE);
+        assert!(!neighbours.note(&both, id(1), LEASE, elapsed(110)));
+        assert!(!neighbours.note(&both, id(1), LEASE, elapsed(129)));
+        assert!(neighbours.note(&both, id(1), LEASE, elapsed(130)), "the first was seen a lease ago");
+        let over = |seconds| neighbours.times(elapsed(seconds)).first().map(|time| time.over);
+        assert_eq!(over(139), Some(at(30)));
+        assert_eq!(over(140), Some(at(3_630)));
+    }
+
+    #[test]
+    fn no_more_stamps_are_kept_than_are_needed() {
+        let mut neighbours = Neighbours::new();
+        for seconds in 0..1_000 {
+            neighbours.note(&stamped(at(seconds)), id(1), LEASE, elapsed(seconds));
+        }
+        assert_eq!(neighbours.seen[&id(2)].stamps.len(), 31);
     }
 
     #[test]

@@ -9,18 +9,18 @@ pub enum Leases {
     /// By the time of the claim alone ([`Lease::is_live`]). Whoever claims trusts its clock.
     #[default]
     ByTime,
-    /// By the clocks of the holders too, as far as the worker has seen them: only a lease whose end is past by the time of
-    /// its own holder is over. Of a holder that is not in the list, none is.
+    /// By what the worker has seen of their holders too: only a lease that ends by the time that is given for its holder is
+    /// over. Of a holder that is not in the list, none is.
     ByHolder(Arc<[HolderTime]>),
 }
 
-/// What time it is, at least, by the clock of a worker.
+/// Up to when the leases of a worker are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HolderTime {
     /// The worker.
     pub holder: WorkerId,
-    /// Its clock says this, or later.
-    pub at_least: Timestamp,
+    /// Those of its leases are over that end at this time, by its own clock, or before.
+    pub over: Timestamp,
 }
 
 impl Leases {
@@ -29,7 +29,7 @@ impl Leases {
     pub fn are_over(&self, holder: WorkerId, until: Timestamp) -> bool {
         match self {
             Self::ByTime => true,
-            Self::ByHolder(times) => times.iter().any(|time| time.holder == holder && until <= time.at_least),
+            Self::ByHolder(times) => times.iter().any(|time| time.holder == holder && until <= time.over),
         }
     }
 
@@ -65,6 +65,8 @@ pub struct HolderClock {
     pub stamped: Timestamp,
     /// When the first of its leases ends.
     pub first_end: Timestamp,
+    /// How long the longest of its leases is.
+    pub length: Duration,
 }
 
 impl Clocks {
@@ -77,8 +79,11 @@ impl Clocks {
                 let known = &mut self.holders[place];
                 known.stamped = known.stamped.max(stamped);
                 known.first_end = known.first_end.min(until);
+                known.length = known.length.max(length);
             }
-            Err(place) => self.holders.insert(place, HolderClock { holder, stamped, first_end: until }),
+            Err(place) => {
+                self.holders.insert(place, HolderClock { holder, stamped, first_end: until, length })
+            }
         }
     }
 

@@ -13,7 +13,7 @@ const NONE: [u64; 0] = [];
 
 /// What the second worker asks for, who has seen these clocks.
 fn seeing(limit: usize, now: Timestamp, seen: &[(WorkerId, Timestamp)]) -> ClaimRequest {
-    let times = seen.iter().map(|(holder, at_least)| HolderTime { holder: *holder, at_least: *at_least });
+    let times = seen.iter().map(|(holder, over)| HolderTime { holder: *holder, over: *over });
     ClaimRequest { holder: worker(2), leases: Leases::ByHolder(times.collect()), ..request(limit, now) }
 }
 
@@ -73,8 +73,8 @@ pub async fn holders_are_shown_with_what_they_stamped<R: Repository>(bench: Benc
     bench.save([new_run(3), new_run(4)]).await;
     bench.take(3, worker(2), at(7)).await;
     bench.update(held.renew(at(9))).await;
-    let one = HolderClock { holder: worker(1), stamped: at(9), first_end: at(0) + LEASE };
-    let two = HolderClock { holder: worker(2), stamped: at(7), first_end: at(7) + LEASE };
+    let one = HolderClock { holder: worker(1), stamped: at(9), first_end: at(0) + LEASE, length: LEASE };
+    let two = HolderClock { holder: worker(2), stamped: at(7), first_end: at(7) + LEASE, length: LEASE };
     let (bench, both) = shown(bench).await;
     assert_eq!(both, [one, two]);
     bench.update(held.release(None)).await;

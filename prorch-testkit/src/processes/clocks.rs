@@ -16,7 +16,7 @@ const HOUR: i64 = 3_600;
 /// Short, so that calls take longer: each worker renews again and again while the others look on.
 const LEASE: Duration = Duration::from_millis(1_500);
 /// So long nothing takes that does not wait for a clock that is wrong.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(60);
 
 /// One process whose time of day jumps an hour forth and back while it works: nothing is called twice, and what waits for
 /// a poll or a retry is called in time.
