@@ -9,6 +9,7 @@ use rusqlite::{Connection, Statement};
 use crate::claim::Claims;
 use crate::definitions::Definitions;
 use crate::error::{Fault, Reach, is_full};
+use crate::newest::Newest;
 use crate::reader::Reply;
 use crate::update::Updates;
 
@@ -81,6 +82,7 @@ pub(crate) struct Batches<'c> {
     definitions: Definitions<'c>,
     updates: Updates<'c>,
     claims: Claims<'c>,
+    newest: Newest<'c>,
     commit: Statement<'c>,
     connection: &'c Connection,
 }
@@ -91,6 +93,7 @@ impl<'c> Batches<'c> {
             definitions: Definitions::prepare(connection)?,
             updates: Updates::prepare(connection)?,
             claims: Claims::prepare(connection)?,
+            newest: Newest::prepare(connection)?,
             commit: connection.prepare("COMMIT")?,
             connection,
         })
@@ -113,6 +116,7 @@ impl<'c> Batches<'c> {
     /// Ends a transaction that failed, unless SQLite has done so.
     pub(crate) fn roll_back(&mut self) -> rusqlite::Result<()> {
         self.definitions.forget();
+        self.newest.forget();
         if self.connection.is_autocommit() { Ok(()) } else { self.connection.execute_batch("ROLLBACK") }
     }
 
@@ -129,7 +133,9 @@ impl<'c> Batches<'c> {
                 claims.map_err(|fault| fault.into_error("no run could be claimed"))
             }
         };
-        Ok(Ok(Done { saved, answers, claims }))
+        let done = Done { saved, answers, claims };
+        self.newest.note(request, &done)?;
+        Ok(Ok(done))
     }
 
     fn save(&mut self, runs: &[NewRun]) -> Result<Vec<Saved>, Fault> {

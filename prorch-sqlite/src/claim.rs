@@ -51,7 +51,7 @@ impl<'c> Claims<'c> {
             let candidates = self.due.candidates(definitions, &rest)?;
             let unreadable = self.take_all(definitions, &rest, &candidates, &mut claims)?;
             rest.limit = request.limit.saturating_sub(claims.len());
-            rest.suspect = request.suspect && !claims.iter().any(|claim| claim.stored.run.is_suspect());
+            rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
             if unreadable == 0 || rest.limit == 0 {
                 return Ok(claims);
             }

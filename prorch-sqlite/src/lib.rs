@@ -26,6 +26,7 @@ mod inbox;
 mod insert;
 mod update;
 mod due;
+mod newest;
 mod claim;
 mod read;
 mod search;

@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
-    StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
+    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
+    StoreError, StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
 };
 
 use crate::batch::{Done, Request, Weight};
@@ -120,6 +120,11 @@ impl Repository for SqliteRepository {
     async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
         let request = request.clone();
         self.handle.read(|reply| Read::NextDue(request, reply)).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        let request = request.clone();
+        self.handle.read(|reply| Read::Clocks(request, reply)).await
     }
 
     async fn changed(&self) {

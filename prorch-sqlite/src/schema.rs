@@ -52,8 +52,9 @@ CREATE TABLE runs (
     input TEXT NOT NULL,
     output TEXT,
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
+    -- Who claims a run that is still held takes it as cut off once more.
     lane INTEGER GENERATED ALWAYS AS
-        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes >= 2 END) VIRTUAL,
+        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
@@ -65,6 +66,13 @@ CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 -- Every run that is not ended is in exactly one of the next two.
 CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
 CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
+
+-- The latest time, to a second, that anybody wrote: what time it is by the clock that is furthest ahead.
+CREATE TABLE clock (
+    clock INTEGER PRIMARY KEY CHECK (clock = 1),
+    newest INTEGER
+) STRICT;
+INSERT INTO clock VALUES (1, NULL);
 
 CREATE TABLE records (
     run INTEGER NOT NULL,

@@ -75,7 +75,11 @@ impl Conditions {
                 conditions.and(DUE_BY, [time(by), time(now)]);
             }
         }
-        conditions.either(filter.suspect, "crashes >= 2", "crashes < 2");
+        conditions.either(
+            filter.suspect,
+            "crashes + (holder IS NOT NULL) >= 2",
+            "crashes + (holder IS NOT NULL) < 2",
+        );
         conditions.either(filter.stuck, "stuck IS NOT NULL", "stuck IS NULL");
         Ok(conditions)
     }

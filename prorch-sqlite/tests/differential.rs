@@ -267,10 +267,20 @@ impl Pair {
             limit: self.dice.roll(40) as usize,
             suspect: self.dice.one_in(2),
             holder: worker(self.dice.roll(3)),
+            leases: self.leases(),
             lease: length,
             now: self.now,
             due_by: self.now.saturating_sub(earlier),
         }
+    }
+
+    fn leases(&mut self) -> Leases {
+        if self.dice.one_in(2) {
+            return Leases::ByTime;
+        }
+        let seen = (0..3).filter(|_| !self.dice.one_in(3)).map(worker).collect::<Vec<_>>();
+        let times = seen.into_iter().map(|holder| HolderTime { holder, over: self.time() });
+        Leases::ByHolder(times.collect())
     }
 
     fn compare_claims(&self, one: Vec<Claim>, two: Vec<Claim>, request: Option<&ClaimRequest>) {
@@ -286,6 +296,9 @@ impl Pair {
         let (one, two) =
             (self.memory.next_due(request).await.unwrap(), self.sqlite.next_due(request).await.unwrap());
         assert_eq!(one, two, "{request:?}");
+        let (one, two) =
+            (self.memory.clocks(request).await.unwrap(), self.sqlite.clocks(request).await.unwrap());
+        assert_eq!(one.holders, two.holders, "{request:?}");
     }
 
     async fn get(&mut self) {

@@ -15,7 +15,7 @@ use crate::step::{CallFacts, History, Invocation, Reply, StepContext};
 impl Worker {
     /// Does what is next with a run that no update of is under way.
     pub(super) fn go_on(&mut self, slot: SlotId) {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let (cap, stopping) = (self.shared.config.crash_cap, self.stopping.is_some());
         let (lease, elapsed) = (self.shared.config.lease, self.shared.clock.elapsed());
         let Some(held) = self.slots.get(slot) else { return };
@@ -94,7 +94,7 @@ impl Worker {
 
     /// What a call returned is decided on; no update of the run is under way.
     pub(super) fn on_outcome(&mut self, slot: SlotId, returned: Returned) {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let jitter = self.jitter();
         let Some(call) = self.slots.get(slot).and_then(Held::call) else { return };
         let (position, attempt) = (call.position, call.attempt);
@@ -160,7 +160,7 @@ impl Worker {
 
     /// Gives a run back, due at once. A call that is under way is dropped.
     pub(super) fn give_back(&mut self, slot: SlotId) {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
         if let Phase::Calling(call) = &held.phase {
             call.task.abort();
@@ -179,7 +179,7 @@ impl Worker {
     /// The store refuses what the last decision wanted to write: the step fails with that reason, or, when even that
     /// is refused, the run is left to the end of its lease.
     pub(super) fn refuse(&mut self, slot: SlotId, why: &Text) {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
         let Agenda::Call(record) = agenda(&held.stored, &held.known.plan, u32::MAX, Timestamp::MAX) else {
             self.forget(slot);

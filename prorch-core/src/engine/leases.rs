@@ -44,7 +44,7 @@ impl Worker {
             }
         }
         self.next_tick = next;
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         due.into_iter().for_each(|(slot, due)| self.on_lease(slot, &due, now));
     }
 

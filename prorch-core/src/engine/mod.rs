@@ -9,6 +9,7 @@
 //! when there is only one. The loop has a thread and a small runtime of its own: a step that blocks its thread stops
 //! neither the turns nor the renewal of leases.
 
+mod time;
 mod shared;
 mod handle;
 mod report;
@@ -20,6 +21,7 @@ mod turn;
 mod calls;
 mod executor;
 mod leases;
+mod neighbours;
 mod left;
 
 pub use left::LeftRun;
@@ -27,4 +29,5 @@ pub use report::PassReport;
 
 pub(crate) use handle::{Engine, Stop};
 pub(crate) use shared::{Shared, Waiters, new_id};
+pub(crate) use time::StoreTime;
 pub(crate) use worker::Mode;

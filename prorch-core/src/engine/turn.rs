@@ -5,7 +5,9 @@ use super::slots::{Held, Phase, SlotId};
 use super::worker::{Mode, Worker};
 use crate::error::Error;
 use crate::model::{Answer, Hold, Text, Update};
-use crate::repository::{BoxFuture, Claim, ClaimRequest, MAX_BATCH_BYTES, MAX_BATCH_ROWS, StoreError, Turn};
+use crate::repository::{
+    BoxFuture, Claim, ClaimRequest, Leases, MAX_BATCH_BYTES, MAX_BATCH_ROWS, StoreError, Turn,
+};
 
 /// With so many updates waiting, nothing is gained by waiting for more.
 pub(super) const FULL_BATCH: usize = 256;
@@ -67,13 +69,18 @@ impl Worker {
     }
 
     pub(super) fn claim_request(&self, limit: usize) -> ClaimRequest {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         ClaimRequest {
             definitions: self.shared.catalog.definitions(),
             limit,
             suspect: !self.slots.has_suspect(),
             holder: self.me,
             lease: self.shared.config.lease,
+            leases: match self.mode {
+                // It can't wait to see anybody's clock go on.
+                Mode::Pass(_) => Leases::ByTime,
+                Mode::Worker => Leases::ByHolder(self.neighbours.times(self.shared.clock.elapsed())),
+            },
             now,
             due_by: match self.mode {
                 Mode::Pass(due_by) => due_by.min(now),
@@ -181,13 +188,13 @@ impl Worker {
     }
 
     fn hold(&mut self, claim: Claim, sent: Duration) -> Option<SlotId> {
+        let suspect = claim.is_suspect();
         let Claim { stored } = claim;
         let known = self.shared.catalog.find(&stored.run.definition);
         let Some(known) = known else {
             tracing::error!(run = %stored.run.id, "the store gave a run whose pipeline was not asked for");
             return None;
         };
-        let suspect = stored.run.is_suspect();
         Some(self.slots.insert(Held { stored, known, renewed: sent, phase: Phase::Writing, suspect }))
     }
 
@@ -254,7 +261,8 @@ impl Worker {
         self.look.soon();
         if !was_sent_again {
             self.report.stale += 1;
-            tracing::warn!(prorch.run = %run, "this worker has lost the run to another; what it did for it is dropped");
+            let stale = self.report.stale;
+            tracing::warn!(prorch.run = %run, stale, "this worker has lost the run to another; what it did for it is dropped");
         }
     }
 

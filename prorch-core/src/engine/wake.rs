@@ -7,7 +7,7 @@ use super::executor::Returned;
 use super::slots::SlotId;
 use super::worker::Worker;
 use crate::model::{StoredRun, Timestamp};
-use crate::repository::{BoxFuture, StoreError, Turn};
+use crate::repository::{BoxFuture, Clocks, StoreError, Turn};
 
 /// What comes to a worker on its one channel.
 pub(super) enum Inbound {
@@ -17,6 +17,8 @@ pub(super) enum Inbound {
     Mail { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
     /// The store says when something is due.
     NextDue(u64, Result<Option<Timestamp>, StoreError>),
+    /// The store says who holds runs, and what they stamped.
+    Clocks(Result<Clocks, StoreError>),
     /// Somebody wants it to stop.
     Stop(Stop),
 }
@@ -95,7 +97,10 @@ impl Worker {
 
     /// Sets the timer to the earliest time at which something is to be done.
     fn arm(&mut self) {
-        let wanted = [self.next_tick(), self.look.at(), self.next_stop_check()].into_iter().flatten().min();
+        let wanted = [self.next_tick(), self.look.at(), self.next_look_around(), self.next_stop_check()]
+            .into_iter()
+            .flatten()
+            .min();
         match (wanted, &self.timer) {
             (Some(until), Some(timer)) if timer.until == until => {}
             (Some(until), _) => {

@@ -84,7 +84,7 @@ impl Orchestrator {
     /// it.
     async fn tell(&self, id: RunId, event: &Event, mail: Option<Mail>) -> Result<Told, Error> {
         loop {
-            let now = self.shared.clock.now();
+            let now = self.shared.time.now();
             let stored = self.read(id).await?;
             if let (Some(mail), Some(lease)) = (&mail, stored.run.lease)
                 && lease.is_live(now)
@@ -110,7 +110,7 @@ impl Orchestrator {
 
     /// Puts a message into a run's inbox.
     async fn post(&self, id: RunId, mail: Mail, kind: EventKind) -> Result<(), Error> {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let message = Message::new(MessageId::from_uuid(new_id(now)), mail, now);
         match self.write(Update::post(id, message)).await? {
             Answer::Applied { .. } => Ok(()),

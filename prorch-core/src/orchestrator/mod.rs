@@ -65,7 +65,8 @@ impl Orchestrator {
     /// [`Error::NoPipelines`], [`Error::MissingResource`] and [`Error::NoRuntime`] before anything is claimed;
     /// [`Error::Store`] when the repository can't be used any more. An error of a step is its run's own affair.
     pub async fn execute_pipelines(&self) -> Result<PassReport, Error> {
-        let now = self.shared.clock.now();
+        self.shared.catch_up().await?;
+        let now = self.shared.time.now();
         Engine::start(self.shared.clone(), Mode::Pass(now))?.join().await
     }
 

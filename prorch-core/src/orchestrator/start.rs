@@ -65,7 +65,7 @@ impl<P: Pipeline> Start<P> {
     async fn save(self) -> Result<RunHandle<P>, Error> {
         let shared = self.shared;
         shared.catalog.add(P::definition())?;
-        let now = shared.clock.now();
+        let now = shared.time.now();
         let id = RunId::from_uuid(new_id(now));
         let new = NewRun {
             key: self.key,

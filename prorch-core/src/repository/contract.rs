@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Answer, Definition, Filter, Health, Lease, NewRun, Order, Page, Part, Run, RunId, StoreError, StoredRun,
-    Timestamp, Update, WorkerId,
+    Answer, Clocks, Definition, Filter, Health, Lease, Leases, NewRun, Order, Page, Part, Run, RunId,
+    StoreError, StoredRun, Timestamp, Update, WorkerId,
 };
 
 /// Where runs live.
@@ -94,7 +94,8 @@ pub trait Repository: Send + Sync + 'static {
     }
 
     /// The earliest time at which [`claim`](Self::claim) with the same arguments could return something; none when
-    /// only a change to the store can make that happen. Straight after a claim that returned nothing it lies in the
+    /// only a change to the store can make that happen, or (for runs that are held, by [`Leases::ByHolder`]) more that is
+    /// known of the holders' clocks. Straight after a claim that returned nothing it lies in the
     /// future, whatever other runs are due.
     ///
     /// # Errors
@@ -105,6 +106,16 @@ pub trait Repository: Send + Sync + 'static {
         request: &ClaimRequest,
     ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send {
         provided::next_due(self, request)
+    }
+
+    /// What the store shows of the clocks of those who write to it, in runs of the definitions that `request` names: how
+    /// late it is by the latest of them, and what each worker that holds runs has stamped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store can't be read.
+    fn clocks(&self, request: &ClaimRequest) -> impl Future<Output = Result<Clocks, StoreError>> + Send {
+        super::clocks::clocks(self, request)
     }
 
     /// Returns when something may have become due that was not there before: a hint. It may come late, too often, or
@@ -147,6 +158,8 @@ pub struct ClaimRequest {
     pub lease: Duration,
     /// The time.
     pub now: Timestamp,
+    /// By what it tells that a lease is over.
+    pub leases: Leases,
     /// Only runs that were due at this time, which is `now` or earlier: the one time of a pass.
     pub due_by: Timestamp,
 }
@@ -156,6 +169,14 @@ pub struct ClaimRequest {
 pub struct Claim {
     /// The run as it stands *after* the claim, with [`Part::Work`]. Its epoch is the claim's.
     pub stored: StoredRun,
+}
+
+impl Claim {
+    /// Whether the run cut off its worker so often that it is executed with no other such run beside it.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.stored.run.state.crashes >= Run::SUSPECT_AFTER
+    }
 }
 
 /// What a [`Repository::turn`] brings.
@@ -217,13 +238,32 @@ mod provided {
             searches.insert(0, Filter { suspect: Some(true), order: Order::Urgency, limit: 1, ..due });
         }
         for filter in searches.into_iter().filter(|filter| filter.limit > 0) {
-            for run in repository.search(&filter).await?.runs {
+            for run in search(repository, filter, |run| request.leases.allow(run)).await? {
                 if order.len() < request.limit && found.insert(run.id, ()).is_none() {
                     order.push(run);
                 }
             }
         }
         Ok(order)
+    }
+
+    /// The first runs that `filter` finds and `fits` takes.
+    async fn search<R: Repository + ?Sized>(
+        repository: &R,
+        mut filter: Filter,
+        fits: impl Fn(&Run) -> bool,
+    ) -> Result<Vec<Run>, StoreError> {
+        let wanted = filter.limit;
+        loop {
+            let mut found = repository.search(&filter).await?.runs;
+            let is_all = found.len() < filter.limit;
+            found.retain(&fits);
+            found.truncate(wanted);
+            if is_all || found.len() == wanted {
+                return Ok(found);
+            }
+            filter.limit = filter.limit.saturating_mul(4);
+        }
     }
 
     pub(super) async fn turn<R: Repository + ?Sized>(
@@ -250,8 +290,9 @@ mod provided {
             limit: 1,
             ..Filter::active()
         };
-        let page = repository.search(&filter).await?;
-        Ok(page.runs.first().and_then(Run::claimable_at))
+        let counts = |run: &Run| request.leases.end_by_time() || run.lease.is_none();
+        let found = search(repository, filter, counts).await?;
+        Ok(found.first().and_then(Run::claimable_at))
     }
 
     pub(super) async fn changed() {

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{
-    Answer, ClaimRequest, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    Answer, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
     StoredRun, Timestamp, Turn, Update,
 };
 
@@ -78,6 +78,15 @@ impl AnyRepository {
         self.0.next_due(request).await
     }
 
+    /// See [`Repository::clocks`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.0.clocks(request).await
+    }
+
     /// See [`Repository::changed`].
     pub async fn changed(&self) {
         self.0.changed().await;
@@ -110,6 +119,7 @@ trait Erased: Send + Sync {
         &'a self,
         request: &'a ClaimRequest,
     ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
+    fn clocks<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Clocks, StoreError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
     fn health(&self) -> BoxFuture<'_, Health>;
 }
@@ -144,6 +154,10 @@ impl<R: Repository> Erased for R {
         request: &'a ClaimRequest,
     ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
         Box::pin(Repository::next_due(self, request))
+    }
+
+    fn clocks<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Clocks, StoreError>> {
+        Box::pin(Repository::clocks(self, request))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

@@ -26,6 +26,7 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
         definitions: Arc::from([definition()]),
         limit,
         suspect: true,
+        leases: Leases::ByTime,
         holder: WorkerId::from_bytes([7; 16]),
         lease: Duration::from_secs(30),
         now,

@@ -182,6 +182,7 @@ macro_rules! conformance {
                     of_sixteen_places_two_go_to_the_longest_due,
                     a_suspect_is_given_only_to_who_asks,
                     no_more_than_one_suspect_at_once,
+                    who_was_cut_off_a_second_time_is_taken_over_as_a_suspect,
                 ]
                 contention: [
                     claimers_never_share_a_run,
@@ -197,6 +198,15 @@ macro_rules! conformance {
                     a_held_run_counts_by_its_lease,
                     a_run_that_waits_for_a_message_does_not_count,
                     a_suspect_counts_only_for_who_asks,
+                ]
+                clocks: [
+                    a_lease_is_over_by_the_clock_of_its_holder_alone,
+                    a_lease_must_be_over_by_the_time_of_the_claim_too,
+                    a_lease_from_the_future_is_its_holders_as_long_as_that_is_not_seen_to_be_there,
+                    runs_that_may_not_be_taken_are_not_in_the_way_of_others,
+                    what_is_held_has_no_time_at_which_it_is_due,
+                    holders_are_shown_with_what_they_stamped,
+                    the_latest_time_that_anybody_wrote_is_shown,
                 ]
                 turns: [
                     updates_apply_before_the_claim,
@@ -260,6 +270,7 @@ mod tests {
             include_str!("choice.rs"),
             include_str!("contention.rs"),
             include_str!("next_due.rs"),
+            include_str!("clocks.rs"),
             include_str!("turns.rs"),
             include_str!("text.rs"),
             include_str!("time.rs"),

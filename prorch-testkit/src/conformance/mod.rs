@@ -47,6 +47,8 @@ pub mod contention;
 #[doc(hidden)]
 pub mod next_due;
 #[doc(hidden)]
+pub mod clocks;
+#[doc(hidden)]
 pub mod turns;
 #[doc(hidden)]
 pub mod text;

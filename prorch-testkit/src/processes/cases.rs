@@ -18,6 +18,23 @@ macro_rules! processes {
             sharing: [
                 two_workers_make_every_effect_once,
             ]
+            frozen: [
+                the_runs_of_a_frozen_worker_go_to_others_and_it_can_change_nothing_when_it_wakes,
+            ]
+            killed: [
+                nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed,
+            ]
+            harm: [
+                a_step_that_aborts_harms_its_own_run_only,
+                a_step_that_uses_up_the_memory_harms_its_own_run_only,
+            ]
+            clocks: [
+                a_clock_that_jumps_under_load_costs_no_lease,
+                workers_whose_clocks_are_hours_apart_take_nothing_from_each_other,
+                what_a_process_with_a_wrong_clock_started_is_done_by_one_whose_clock_is_right,
+                what_a_process_whose_clock_is_right_started_is_done_by_one_whose_clock_is_wrong,
+                the_runs_of_a_dead_worker_are_taken_over_whatever_its_clock_said,
+            ]
         });
     };
 }

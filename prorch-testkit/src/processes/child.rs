@@ -32,9 +32,10 @@ const GRACE: Duration = Duration::from_secs(2);
 pub fn child<R: Repository>(make: impl AsyncFnOnce(PathBuf) -> R) {
     let Some(task) = Task::of_this_process() else { return };
     log_to(&task.log());
+    // One that aborts is not worth a file.
+    limit(Resource::Core, 0);
     if let Some(bytes) = task.memory {
-        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        setrlimit(Resource::As, limit).expect("the memory can be limited");
+        limit(Resource::As, bytes);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -44,9 +45,20 @@ pub fn child<R: Repository>(make: impl AsyncFnOnce(PathBuf) -> R) {
     runtime.block_on(work(task, make));
 }
 
+fn limit(resource: Resource, most: u64) {
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(resource, limit).expect("the worker can be limited");
+}
+
 async fn work<R: Repository>(task: Task, make: impl AsyncFnOnce(PathBuf) -> R) {
     let repository = make(task.store()).await;
     let orchestrator = builder(repository, &task).build().expect("the orchestrator can be built");
+    if let Some((runs, order)) = task.starts {
+        for _ in 0..runs {
+            orchestrator.start::<Plain>(order.clone()).await.expect("the run can be started");
+        }
+        return;
+    }
     File::create(task.is_up()).expect("the worker can say that it is up");
     orchestrator.run_until(told_to_stop()).await.expect("the worker ends in peace");
 }

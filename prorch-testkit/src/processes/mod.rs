@@ -17,6 +17,14 @@ mod task;
 mod worker;
 #[doc(hidden)]
 pub mod sharing;
+#[doc(hidden)]
+pub mod frozen;
+#[doc(hidden)]
+pub mod killed;
+#[doc(hidden)]
+pub mod harm;
+#[doc(hidden)]
+pub mod clocks;
 
 use std::path::PathBuf;
 use std::time::Duration;

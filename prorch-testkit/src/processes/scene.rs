@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use prorch_core::orchestrator::Orchestrator;
 use prorch_core::pipeline::Pipeline;
-use prorch_core::repository::{Filter, Repository, RunId};
+use prorch_core::repository::{Filter, Repository, Run, RunId, Status};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -15,12 +15,14 @@ use super::journal::{Effect, Journal};
 use super::log::{self, LogLine};
 use super::steps::Order;
 use super::task::{Task, Time};
-use super::worker::WorkerSetup;
+use super::worker::{Worker, WorkerSetup};
 
 /// How many runs are started side by side.
 const STARTED_AT_ONCE: usize = 100;
 /// How often a scene looks whether something has come to pass.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long it waits for what should come soon.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory with a store, and the test's own orchestrator on it, which starts runs and runs none.
 #[derive(Debug)]
@@ -91,21 +93,13 @@ impl Scene {
         started.into_iter().map(|run| run.expect("a start does not panic")).collect()
     }
 
-    /// Waits until every run has ended, at most so long. Says how long it took.
+    /// Waits until every run has ended, at most so long, and does `meanwhile` again and again, which is told how many
+    /// have not. Says how long it took.
     ///
     /// # Panics
     ///
     /// When it takes longer.
-    pub async fn until_all_ended(&self, longest: Duration) -> Duration {
-        self.until_all_ended_but(longest, || {}).await
-    }
-
-    /// The same, and does `meanwhile` again and again.
-    ///
-    /// # Panics
-    ///
-    /// When it takes longer.
-    pub async fn until_all_ended_but(&self, longest: Duration, mut meanwhile: impl FnMut()) -> Duration {
+    pub async fn until_all_ended(&self, longest: Duration, mut meanwhile: impl FnMut(u64)) -> Duration {
         let began = Instant::now();
         loop {
             let open = self.open_runs().await;
@@ -113,7 +107,7 @@ impl Scene {
                 return began.elapsed();
             }
             assert!(began.elapsed() < longest, "{open} runs have not ended in {longest:?}\n{}", self.story());
-            meanwhile();
+            meanwhile(open);
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -128,10 +122,51 @@ impl Scene {
         open.expect("the store can be read").total.expect("it was asked for")
     }
 
+    /// The runs in this status, without their records.
+    ///
+    /// # Panics
+    ///
+    /// When the store can't be read.
+    pub async fn runs(&self, status: Status) -> Vec<Run> {
+        let filter = Filter::all().statuses([status]).limit(usize::MAX);
+        self.orchestrator.search(&filter).await.expect("the store can be read").runs
+    }
+
+    /// Stops a worker where it does not write: the store can still be written.
+    ///
+    /// # Panics
+    ///
+    /// When that is not to be had in a hundred times.
+    pub async fn freeze_outside_of_a_write(&self, worker: &Worker) {
+        for _ in 0..100 {
+            worker.freeze();
+            let nobody = RunId::from_bytes([0; 16]);
+            let write = self.orchestrator.signal(nobody, "whether there is room to write", ());
+            if tokio::time::timeout(Duration::from_secs(1), write).await.is_ok() {
+                return;
+            }
+            worker.wake();
+        }
+        panic!("the worker always writes");
+    }
+
     /// What the steps did so far, in order.
     #[must_use]
     pub fn effects(&self) -> Vec<Effect> {
         self.journal.read()
+    }
+
+    /// Waits until something has come to pass.
+    ///
+    /// # Panics
+    ///
+    /// When that takes too long.
+    pub async fn until(&self, what: &str, mut has_come: impl FnMut() -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !has_come() {
+            assert!(Instant::now() < until, "{what}: that takes too long\n{}", self.story());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Waits until so many calls wait at the hook; says in which processes, and of which runs.
@@ -140,15 +175,8 @@ impl Scene {
     ///
     /// When that takes too long.
     pub async fn until_reached(&self, hook: &str, calls: usize) -> Vec<(u32, RunId)> {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let reached = self.hooks.reached(hook);
-            if reached.len() >= calls {
-                return reached;
-            }
-            assert!(Instant::now() < until, "only {} came to hook {hook}\n{}", reached.len(), self.story());
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.until("calls come to the hook", || self.hooks.reached(hook).len() >= calls).await;
+        self.hooks.reached(hook)
     }
 
     /// Lets all calls go on that wait at the hook.
@@ -193,6 +221,7 @@ fn task(directory: &Path, name: &str) -> Task {
         concurrency: 256,
         crash_cap: 5,
         time: Time::Right,
+        starts: None,
         memory: None,
     }
 }

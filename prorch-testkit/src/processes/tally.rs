@@ -11,18 +11,30 @@ use super::scene::Scene;
 #[derive(Debug)]
 pub struct Tally<'a> {
     effects: &'a [Effect],
-    steps: BTreeMap<(RunId, &'a str), Vec<&'a Effect>>,
+    /// The calls that a run makes, in order, when nothing happens to it.
+    steps: &'a [(&'a str, u32)],
+    calls: BTreeMap<Call<'a>, Vec<&'a Effect>>,
+}
+
+/// A call of a step that is made once when nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Call<'a> {
+    run: RunId,
+    step: &'a str,
+    asked: u32,
 }
 
 impl<'a> Tally<'a> {
-    /// Sorts what the journal says by run and step; each has its lines in the order in which they were written.
+    /// Sorts what the journal says by calls; each has its lines in the order in which they were written. `steps` are the
+    /// calls that a run makes, in order: the step's name, and how often it had answered *pending* before.
     #[must_use]
-    pub fn of(effects: &'a [Effect]) -> Self {
-        let mut steps: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    pub fn of(effects: &'a [Effect], steps: &'a [(&'a str, u32)]) -> Self {
+        let mut calls: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for effect in effects {
-            steps.entry((effect.run, effect.step.as_str())).or_default().push(effect);
+            let call = Call { run: effect.run, step: &effect.step, asked: effect.asked };
+            calls.entry(call).or_default().push(effect);
         }
-        Self { effects, steps }
+        Self { effects, steps, calls }
     }
 
     /// How often a step was finished.
@@ -43,18 +55,83 @@ impl<'a> Tally<'a> {
         self.effects.iter().map(|effect| effect.pid).collect::<BTreeSet<_>>().len()
     }
 
-    /// Each of these steps of so many runs began once and finished once, and nothing else was done.
+    /// So many runs came through all of their calls, and none was made twice.
     ///
     /// # Panics
     ///
     /// When that is not so.
-    pub fn assert_undisturbed(&self, runs: usize, steps: &[&str]) {
-        assert_eq!(self.steps.len(), runs * steps.len(), "steps of runs that did anything");
-        for ((run, step), effects) in &self.steps {
-            let does: Vec<Does> = effects.iter().map(|effect| effect.does).collect();
-            assert!(steps.contains(step), "run {run} has a step {step}");
-            assert_eq!(does, [Does::Begins, Does::Finishes], "step {step} of run {run}: {effects:#?}");
+    pub fn assert_undisturbed(&self, runs: usize) {
+        self.assert_accounted(&BTreeSet::new());
+        self.assert_complete(runs);
+    }
+
+    /// Everything came to its end once, but for what these processes did before they were killed: no call was made beside
+    /// another one of its run, none after its answer was committed, and none was lost.
+    ///
+    /// A process that was killed may have answered without a commit, or not at all; nothing else is made twice.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    pub fn assert_accounted(&self, killed: &BTreeSet<u32>) {
+        for (call, effects) in &self.calls {
+            if let Err(why) = account(effects, killed) {
+                panic!("{call:?}: {why}: {effects:#?}\nkilled: {killed:?}");
+            }
         }
+        self.assert_in_order();
+    }
+
+    /// No run did anything of a step after it had come to the next one.
+    fn assert_in_order(&self) {
+        let mut places: BTreeMap<RunId, usize> = BTreeMap::new();
+        for effect in self.effects {
+            let steps = &self.steps;
+            let place = steps.iter().position(|(step, asked)| *step == effect.step && *asked == effect.asked);
+            let place = place.expect("all steps are in the list");
+            let reached = places.entry(effect.run).or_insert(place);
+            assert!(*reached <= place, "{effect:?} came after {:?} of its run", steps[*reached]);
+            *reached = place;
+        }
+    }
+
+    /// So many runs came through all of their calls.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    pub fn assert_complete(&self, runs: usize) {
+        assert_eq!(self.calls.len(), runs * self.steps.len(), "calls that were ever made");
+    }
+}
+
+/// Whether the lines of one call tell of nothing that is forbidden.
+fn account(effects: &[&Effect], killed: &BTreeSet<u32>) -> Result<(), &'static str> {
+    let mut open: Option<&Effect> = None;
+    let mut last: Option<&Effect> = None;
+    for effect in effects {
+        match effect.does {
+            Does::Begins => {
+                if open.is_some_and(|other| !killed.contains(&other.pid)) {
+                    return Err("it began beside another call");
+                }
+                if last.is_some_and(|other| other.does != Does::Errs && !killed.contains(&other.pid)) {
+                    return Err("it began after its answer");
+                }
+                open = Some(effect);
+            }
+            _ if open.is_none_or(|other| other.pid != effect.pid) => {
+                return Err("it ended beside another call");
+            }
+            _ => {
+                open = None;
+                last = Some(effect);
+            }
+        }
+    }
+    match (open, last) {
+        (None, Some(last)) if last.does != Does::Errs => Ok(()),
+        _ => Err("it was never answered"),
     }
 }
 

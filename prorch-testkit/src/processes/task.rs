@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::steps::Order;
+
 /// By which a process that is a copy of the test knows that it is a worker, and what it is to do.
 pub(super) const VARIABLE: &str = "PRORCH_WORKER";
 
@@ -17,6 +19,8 @@ pub(super) struct Task {
     pub(super) concurrency: usize,
     pub(super) crash_cap: u32,
     pub(super) time: Time,
+    /// It starts so many runs of `Plain` with this order, and ends.
+    pub(super) starts: Option<(usize, Order)>,
     /// How much memory it may ask for, in bytes.
     pub(super) memory: Option<u64>,
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::log::{self, LogLine};
+use super::steps::Order;
 use super::task::{Task, Time, VARIABLE};
 
 /// How long a worker may take for what takes it a moment.
@@ -46,6 +47,12 @@ impl WorkerSetup {
     /// What its clock says.
     pub fn time(mut self, time: Time) -> Self {
         self.task.time = time;
+        self
+    }
+
+    /// Lets it start so many runs of [`Plain`](super::Plain) and end, in place of working.
+    pub fn starting(mut self, runs: usize, order: Order) -> Self {
+        self.task.starts = Some((runs, order));
         self
     }
 

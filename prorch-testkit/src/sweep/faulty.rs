@@ -2,8 +2,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
-    StoreErrorKind, StoredRun, Timestamp, Turn, Update,
+    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
+    StoreError, StoreErrorKind, StoredRun, Timestamp, Turn, Update,
 };
 
 /// What happens to a worker, or to its store, at a write.
@@ -171,6 +171,11 @@ impl<R: Repository> Repository for FaultyRepository<R> {
     async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
         self.alive()?;
         self.inner.next_due(request).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.alive()?;
+        self.inner.clocks(request).await
     }
 
     async fn changed(&self) {
