@@ -17,9 +17,12 @@ impl Worker {
     pub(super) fn go_on(&mut self, slot: SlotId) {
         let now = self.shared.clock.now();
         let (cap, stopping) = (self.shared.config.crash_cap, self.stopping.is_some());
+        let (lease, elapsed) = (self.shared.config.lease, self.shared.clock.elapsed());
         let Some(held) = self.slots.get(slot) else { return };
+        // What the store answered so late that the lease is over may be somebody else's by now.
+        let too_late = held.renewed + lease <= elapsed;
         match agenda(&held.stored, &held.known.plan, cap, now) {
-            Agenda::Call(_) if stopping => self.give_back(slot),
+            Agenda::Call(_) if stopping || too_late => self.give_back(slot),
             Agenda::Call(record) => self.dispatch(slot, record, now),
             Agenda::Decide(event) => self.decide(slot, event, now),
             Agenda::Rest(due_at) => {
@@ -61,7 +64,8 @@ impl Worker {
         };
         let is_blocking = job.is_blocking;
         let task = self.user.spawn(execute(job)).abort_handle();
-        held.phase = Phase::Calling(Call {
+        let renew = held.renewed + self.shared.config.lease / 3;
+        let call = Call {
             serial,
             position: record.position,
             attempt,
@@ -71,10 +75,9 @@ impl Worker {
             cancel,
             renewing: false,
             returned: None,
-        });
-        let renew = held.renewed + self.shared.config.lease / 3;
+        };
+        self.slots.enter(slot, Phase::Calling(call));
         self.next_tick = Some(self.next_tick.map_or(renew, |tick| tick.min(renew)));
-        self.calling += 1;
         self.report.calls += 1;
     }
 
@@ -110,7 +113,6 @@ impl Worker {
             Returned::Expired => Event::Expired(position),
             Returned::Panicked(text) => erred(bounded(&format!("the step panicked: {text}"), MAX_REASON)),
         };
-        self.calling -= 1;
         self.decide(slot, event, now);
     }
 
@@ -128,7 +130,7 @@ impl Worker {
             Ok(decision) => decision,
             Err(refusal) => {
                 tracing::error!(prorch.run = %held.stored.run.id, %refusal, "the run is dropped");
-                self.forget(slot);
+                self.slots.remove(slot);
                 return;
             }
         };
@@ -139,7 +141,7 @@ impl Worker {
         if update.hold == Hold::Keep && is_old(held, elapsed) {
             update.hold = Hold::Claim(Lease::new(me, now, lease));
         }
-        held.phase = Phase::Writing;
+        self.slots.enter(slot, Phase::Writing);
         self.enqueue(slot, update);
     }
 
@@ -151,7 +153,7 @@ impl Worker {
             locator: held.stored.locator,
             ..Update::new(held.stored.run.id, held.guard(me), hold, now)
         };
-        held.phase = Phase::Writing;
+        self.slots.enter(slot, Phase::Writing);
         self.enqueue(slot, update);
     }
 
@@ -159,18 +161,8 @@ impl Worker {
     pub(super) fn give_back(&mut self, slot: SlotId) {
         let now = self.shared.clock.now();
         let Some(held) = self.slots.get(slot) else { return };
-        if let Phase::Calling(call) = &held.phase {
-            call.task.abort();
-        }
         let release = Hold::Release { due_at: Some(now), seen: held.stored.run.inbox_seq };
         self.write(slot, release, now);
-    }
-
-    /// Lets a run go without a word to the store.
-    pub(super) fn forget(&mut self, slot: SlotId) -> Option<Held> {
-        let held = self.slots.remove(slot)?;
-        self.calling -= usize::from(matches!(held.phase, Phase::Calling(_)));
-        Some(held)
     }
 
     /// The store refuses what the last decision wanted to write: the step fails with that reason, or, when even that
@@ -179,7 +171,7 @@ impl Worker {
         let now = self.shared.clock.now();
         let Some(held) = self.slots.get(slot) else { return };
         let Agenda::Call(record) = agenda(&held.stored, &held.known.plan, u32::MAX, Timestamp::MAX) else {
-            self.forget(slot);
+            self.slots.remove(slot);
             return;
         };
         let outcome = Outcome::Failed(CauseKind::Refused, why.clone());
@@ -213,7 +205,7 @@ impl Worker {
                 tracing::warn!(%error, "an inbox could not be read; it is read again at the next claim")
             }
         }
-        match &held.phase {
+        match held.phase() {
             Phase::Reading => self.go_on(slot),
             Phase::Calling(call) => {
                 if held.stored.waiting_cancel().is_some() {

@@ -39,7 +39,6 @@ pub(crate) struct Worker {
     pub(super) me: WorkerId,
     pub(super) mode: Mode,
     pub(super) slots: Slots,
-    pub(super) calling: usize,
     pub(super) serial: u64,
     pub(super) queue: Vec<(Outgoing, Update)>,
     pub(super) flight: Option<Flight>,
@@ -72,7 +71,6 @@ impl Worker {
             me: WorkerId::from_uuid(me),
             mode,
             slots: Slots::default(),
-            calling: 0,
             serial: 0,
             queue: Vec::new(),
             flight: None,
@@ -149,7 +147,7 @@ impl Worker {
             return;
         }
         let began = Instant::now();
-        while self.calling > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
+        while self.slots.calling() > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
             match self.inbound.try_recv() {
                 Ok(inbound) => self.on_inbound(inbound),
                 Err(_) => tokio::task::yield_now().await,
@@ -258,13 +256,12 @@ impl Worker {
         let calls: Vec<(SlotId, bool)> = self
             .slots
             .iter()
-            .filter_map(|(slot, held)| match &held.phase {
+            .filter_map(|(slot, held)| match held.phase() {
                 Phase::Calling(call) if !call.renewing => Some((slot, call.is_blocking)),
                 _ => None,
             })
             .collect();
         for (slot, is_blocking) in calls {
-            self.calling -= 1;
             if is_blocking {
                 self.slots.remove(slot);
             } else {

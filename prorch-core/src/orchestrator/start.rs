@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunHandle;
+use super::ask::ask;
 use crate::engine::{Shared, new_id};
 use crate::error::Error;
 use crate::model::{NewRun, RunId, Text};
@@ -107,21 +108,10 @@ pub(super) fn encode<T: Payload>(value: &T, what: &'static str, limit: usize) ->
     Ok(json)
 }
 
-/// Inserts a run, asking again a few times when the store can't be reached: the id makes that safe.
+/// Inserts a run; its id makes it safe to ask again.
 async fn save(repository: &AnyRepository, new: NewRun) -> Result<Saved, Error> {
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let error = match repository.save(vec![new.clone()]).await {
-            Ok(saved) => return saved.first().copied().ok_or_else(no_answer),
-            Err(error) => error,
-        };
-        let worth_it = error.is_transient() || error.is_ambiguous();
-        if !worth_it || pause > Duration::from_secs(1) {
-            return Err(error.into());
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
+    let saved = ask(|| repository.save(vec![new.clone()])).await?.answer;
+    saved.first().copied().ok_or_else(no_answer)
 }
 
 fn no_answer() -> Error {
