@@ -5,9 +5,9 @@
 //! * [`crash_sweep`] runs a pipeline under every crash that can happen between its worker and the store.
 
 pub mod conformance;
-pub mod dice;
 pub mod faults;
 pub mod sweep;
+pub mod soak;
 
 pub use sweep::crash_sweep;
 

@@ -1,6 +1,7 @@
+use fastrand::Rng;
+
 use super::Fault;
 use super::write::Write;
-use crate::dice::Dice;
 
 /// When what happens.
 #[derive(Debug)]
@@ -8,7 +9,7 @@ pub(super) enum Plan {
     /// This fault at this write, counted from 0.
     At(Fault, u64),
     /// At any call, with these odds.
-    Odds(Odds, Dice),
+    Odds(Odds, Rng),
 }
 
 /// How often faults happen, and which.
@@ -57,14 +58,14 @@ impl Plan {
     pub(super) fn lateness(&mut self) -> u64 {
         match self {
             Self::At(..) => 2,
-            Self::Odds(_, dice) => 1 + dice.below(20),
+            Self::Odds(_, dice) => 1 + dice.u64(..20),
         }
     }
 }
 
 impl Odds {
-    fn roll(&self, dice: &mut Dice) -> Option<Fault> {
-        let happens = dice.below(1_000) < self.per_thousand;
-        happens.then(|| self.faults[dice.below(self.faults.len() as u64) as usize])
+    fn roll(&self, dice: &mut Rng) -> Option<Fault> {
+        let happens = dice.u64(..1_000) < self.per_thousand;
+        if happens { dice.choice(&self.faults).copied() } else { None }
     }
 }

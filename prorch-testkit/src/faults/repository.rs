@@ -11,7 +11,6 @@ use prorch_core::repository::{
 use super::Fault;
 use super::plan::{Odds, Plan};
 use super::write::Write;
-use crate::dice::Dice;
 
 /// How long a slow call takes longer.
 const SLOW: Duration = Duration::from_millis(5);
@@ -51,7 +50,7 @@ impl<R: Repository> FaultyRepository<R> {
     /// `inner`, with faults at any call.
     #[must_use]
     pub fn with_odds(inner: Arc<R>, odds: Odds) -> Self {
-        let dice = Dice::new(odds.seed);
+        let dice = fastrand::Rng::with_seed(odds.seed);
         Self::new(inner, Plan::Odds(odds, dice))
     }
 
