@@ -17,7 +17,8 @@ pub(super) enum Plan {
 pub struct Odds {
     /// So many of a thousand calls, reads and writes alike.
     pub per_thousand: u64,
-    /// One of these, each as likely as the others; what says nothing to a call does not happen to it.
+    /// One of these, each as likely as the others; a read, and a write without a claim, is refused where another fault
+    /// says nothing to it.
     pub faults: Vec<Fault>,
     /// The same seed gives the same faults to the same calls.
     pub seed: u64,
@@ -37,11 +38,11 @@ impl Plan {
             Self::At(fault, at) => (*at == number).then_some(*fault),
             Self::Odds(odds, dice) => odds.roll(dice),
         };
-        fault.filter(|fault| match fault {
-            Fault::DiesBetween => write.first_half().is_some(),
-            Fault::ClaimRefused => write.is_turn_with_a_claim(),
-            _ => true,
-        })
+        match fault {
+            Some(Fault::DiesBetween) if write.first_half().is_none() => None,
+            Some(Fault::ClaimRefused) if !write.is_turn_with_a_claim() => Some(Fault::Refused),
+            fault => fault,
+        }
     }
 
     pub(super) fn at_read(&mut self) -> Option<Fault> {

@@ -190,9 +190,13 @@ fn report<R: Repository>(load: &Load<R>, runs: u64, began: Instant) {
         *happened.entry(fault).or_default() += count;
     }
     let calls: u64 = load.faulty.iter().map(FaultyRepository::calls).sum();
-    for fault in Fault::PASSING {
-        assert!(happened.contains_key(&fault), "{fault:?} never happened in {calls} calls");
-    }
+    assert!(happened.values().sum::<u64>() * 20 > calls, "{happened:?} in {calls} calls is not one in ten");
+    assert!(
+        !soak::is_long() || happened.len() == Fault::PASSING.len(),
+        "not every fault happened: {happened:?}"
+    );
     let (steps, took) = (load.witness.total(), began.elapsed());
-    println!("{runs} runs, {steps} calls of steps, {calls} calls of the store with faults {happened:?}, in {took:.1?}");
+    println!(
+        "{runs} runs, {steps} calls of steps, {calls} calls of the store with faults {happened:?}, in {took:.1?}"
+    );
 }

@@ -22,14 +22,16 @@ struct Seen {
 }
 
 impl Witness {
-    /// A step is called.
-    pub(super) fn effect(&self, run: RunId, step: &str) {
+    /// A step is called. Says the how-many-th call it is.
+    pub(super) fn effect(&self, run: RunId, step: &str) -> u32 {
         let mut seen = self.seen();
         let which = (run, step.to_owned());
         if seen.ended.contains(&which) {
             seen.too_late.push(format!("{step} of run {run}"));
         }
-        *seen.calls.entry(which).or_default() += 1;
+        let calls = seen.calls.entry(which).or_default();
+        *calls += 1;
+        *calls
     }
 
     fn committed(&self, updates: &[Update], answers: &[Answer]) {
