@@ -20,7 +20,11 @@ impl Step for Listener {
     type Output = u64;
 
     async fn on_start(&mut self, input: &u64, _: &StepContext) -> StepResult<u64> {
-        if *input == 0 { fail("nothing to listen to") } else { wait_for_signal("go", Duration::from_secs(60)) }
+        if *input == 0 {
+            fail("nothing to listen to")
+        } else {
+            wait_for_signal("go", Duration::from_secs(60))
+        }
     }
 
     async fn on_continue(&mut self, _: &u64, cx: &StepContext) -> StepResult<u64> {
@@ -127,7 +131,11 @@ async fn a_retry_whose_answer_is_lost_is_done_once() {
         assert_eq!(bench.teller.retry(run.id()).await.unwrap(), Told::Done, "{fault:?}");
         assert_eq!(bench.worker.execute_pipelines().await.unwrap().failed, 1, "it fails again");
         bench.faulty.settle().await;
-        assert_eq!(run.status().await.unwrap(), Status::Failed, "{fault:?}: and is not reopened by a late write");
+        assert_eq!(
+            run.status().await.unwrap(),
+            Status::Failed,
+            "{fault:?}: and is not reopened by a late write"
+        );
     }
 }
 
