@@ -8,6 +8,7 @@
 
 pub mod conformance;
 pub mod faults;
+pub mod spy;
 pub mod sweep;
 pub mod soak;
 

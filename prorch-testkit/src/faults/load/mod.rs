@@ -17,27 +17,30 @@ use prorch_core::repository::Repository;
 use tokio::sync::watch;
 
 use self::steps::{Kind, Mixed, kind, output, signal};
-use self::witness::{Witness, Witnessed};
+use self::witness::Witness;
 use super::{Fault, FaultyRepository, Odds};
 use crate::soak;
+use crate::spy::SpyRepository;
 
 /// How many workers share the store.
 const WORKERS: usize = 3;
 
 /// Everything that has the store.
 struct Load<R> {
-    store: Arc<Witnessed<R>>,
+    store: Arc<SpyRepository<R>>,
     witness: Arc<Witness>,
     clock: ManualClock,
     /// The store as each worker has it, and, last, as the one has it who starts runs and tells them things.
-    faulty: Vec<FaultyRepository<Witnessed<R>>>,
+    faulty: Vec<FaultyRepository<SpyRepository<R>>>,
     orchestrators: Vec<Orchestrator>,
 }
 
 impl<R: Repository> Load<R> {
     fn new(repository: R, seed: u64) -> Self {
         let witness = Arc::new(Witness::default());
-        let store = Arc::new(Witnessed { inner: repository, witness: witness.clone() });
+        let notes = witness.clone();
+        // It stands within the faults, so that it also sees what takes effect without an answer.
+        let store = Arc::new(SpyRepository::new(repository, move |seen| notes.saw(seen)));
         let clock = ManualClock::default();
         let odds = (0..=WORKERS as u64).map(|worker| Odds::one_in_ten(seed.wrapping_add(worker)));
         let faulty: Vec<_> = odds.map(|odds| FaultyRepository::with_odds(store.clone(), odds)).collect();
