@@ -24,6 +24,7 @@ impl Worker {
         match agenda(&held.stored, &held.known.plan, cap, now) {
             Agenda::Call(_) if stopping || too_late => self.give_back(slot),
             Agenda::Call(record) => self.dispatch(slot, record, now),
+            Agenda::Decide(Event::Leave(why)) => self.leave(slot, &why.clone(), why, now),
             Agenda::Decide(event) => self.decide(slot, event, now),
             Agenda::Rest(due_at) => {
                 let release = Hold::Release { due_at, seen: held.stored.run.inbox_seq };
@@ -40,7 +41,7 @@ impl Worker {
         let Some(input) = input(&held.stored, record.position) else {
             let why =
                 format!("what step `{}` gets is not stored: the step before it has no output", record.name);
-            self.decide(slot, Event::Leave(Text::from(why)), now);
+            self.leave(slot, &why, Text::from(why.as_str()), now);
             return;
         };
         let (cancel, cancelled) = watch::channel(false);
@@ -106,7 +107,7 @@ impl Worker {
         };
         let event = match returned {
             Returned::Reply(Reply::Answered { hook, outcome, kept }) => answered(hook, outcome, kept),
-            Returned::Reply(Reply::Unreadable(why)) => Event::Leave(why),
+            Returned::Reply(Reply::Unreadable { why, told }) => return self.leave(slot, &told, why, now),
             Returned::TimedOut(longest) => {
                 erred(Text::from(format!("the call took longer than {longest:?}, its timeout")))
             }
@@ -123,9 +124,6 @@ impl Worker {
         let is_old = |held: &Held, elapsed| held.renewed + lease / 3 <= elapsed;
         let elapsed = self.shared.clock.elapsed();
         let Some(held) = self.slots.get(slot) else { return };
-        if let Event::Leave(why) = &event {
-            tracing::warn!(prorch.run = %held.stored.run.id, %why, "the run is left as it is");
-        }
         let mut decision = match transition(&held.stored, &held.known.plan, event, now) {
             Ok(decision) => decision,
             Err(refusal) => {
@@ -143,6 +141,14 @@ impl Worker {
         }
         self.slots.enter(slot, Phase::Writing);
         self.enqueue(slot, update);
+    }
+
+    /// Leaves a run as it is, and names it: as `told`, which has no part of a payload in it. `why` is stored.
+    fn leave(&mut self, slot: SlotId, told: &str, why: Text, now: Timestamp) {
+        let Some(held) = self.slots.get(slot) else { return };
+        let (id, known) = (held.stored.run.id, held.known.clone());
+        self.name_run(id, known.pipeline.name(), told);
+        self.decide(slot, Event::Leave(why), now);
     }
 
     /// Queues an update that changes nothing but the claim.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Stop;
 use super::executor::Returned;
+use super::left::Left;
 use super::slots::SlotId;
 use super::worker::Worker;
 use crate::model::{StoredRun, Timestamp};
@@ -17,6 +18,8 @@ pub(super) enum Inbound {
     Mail { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
     /// The store says when something is due.
     NextDue(u64, Result<Option<Timestamp>, StoreError>),
+    /// The runs that are left were read.
+    Left(Result<Left, StoreError>),
     /// Somebody wants it to stop.
     Stop(Stop),
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::left::left;
+use super::left::{Named, left};
 use super::look::Look;
 use super::slots::{Phase, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
@@ -53,6 +53,7 @@ pub(crate) struct Worker {
     pub(super) give_up_at: Option<Duration>,
     pub(super) failure: Option<Error>,
     pub(super) report: PassReport,
+    pub(super) named: Named,
     jitter: u64,
 }
 
@@ -85,6 +86,7 @@ impl Worker {
             give_up_at: None,
             failure: None,
             report: PassReport::default(),
+            named: Named::default(),
             jitter: me.as_u64_pair().1,
         }
     }
@@ -125,7 +127,7 @@ impl Worker {
         }
         let Mode::Pass(now) = self.mode else { return Ok(self.report) };
         let left = left(&self.shared, now).await?;
-        Ok(self.report.with_left(left))
+        Ok(self.report.with_left(left.into_runs()))
     }
 
     fn is_done(&self) -> bool {
@@ -171,6 +173,7 @@ impl Worker {
             Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
             Inbound::NextDue(question, due) => self.on_next_due(question, due),
+            Inbound::Left(left) => self.on_left(left),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -211,6 +214,7 @@ impl Worker {
         if !idle || !self.look.should_ask() {
             return;
         }
+        self.look_for_left();
         let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
         let question = self.look.question();
         tokio::spawn(async move {
