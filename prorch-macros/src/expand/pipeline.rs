@@ -1,7 +1,7 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{DeriveInput, Path, Type};
+use syn::{DeriveInput, Path, Type, Visibility};
 
 use super::placed;
 use crate::valid::GoodPipeline;
@@ -17,9 +17,11 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let output = last.type_item(quote!(type Output), &output);
     let stages = stages(private, &steps, good.input.as_ref());
     let ending = good.output.as_ref().map(|output| ending(last, output));
+    let contract = contract(item, good, first, last);
     quote! {
         #[allow(unused_parens)]
         const _: () = {
+            #contract
             impl #private::Pipeline for #ident {
                 #input
                 #output
@@ -58,6 +60,36 @@ fn ending(last: &Step<'_>, output: &Type) -> TokenStream {
     let step = last.ty();
     let stored = quote_spanned!(output.span()=> _);
     quote!(.ending_with::<#step, #stored, #output>())
+}
+
+/// A function that nobody calls, for a pipeline that may be seen by more than its steps are. When its input or output is
+/// that of a step which is less visible, the compiler's own error (E0446) does not say what to write; the lint that this
+/// function then breaks does.
+fn contract(
+    item: &DeriveInput,
+    good: &GoodPipeline,
+    first: &Step<'_>,
+    last: &Step<'_>,
+) -> Option<TokenStream> {
+    let stated = [(&good.input, first), (&good.output, last)];
+    let taken: Vec<_> = stated.iter().filter(|(ty, _)| ty.is_none()).map(|(_, step)| step.ty()).collect();
+    if taken.is_empty() || matches!(item.vis, Visibility::Inherited) {
+        return None;
+    }
+    let pipeline = &item.ident;
+    // Placed as a whole: the compiler keeps quiet about lints in what another crate's macro wrote.
+    let function = last.place(&quote!(pub fn __contract(#(_: &#taken),*) {}));
+    Some(quote! {
+        #[deny(
+            private_interfaces,
+            reason = "a pipeline that is more visible than its steps says what goes in and what comes out: write \
+                      `#[pipeline(input = …, output = …, steps = …)]`, or make the steps as visible as it is"
+        )]
+        impl #pipeline {
+            #[doc(hidden)]
+            #function
+        }
+    })
 }
 
 /// A step of the list.
