@@ -29,18 +29,14 @@ fn print(card: String) -> StepResult<String> {
 #[pipeline(name = "paying", steps = [pay, print])]
 struct Paying;
 
-/// A pipeline of the same name and the same steps whose input is another.
-mod other {
-    use super::*;
-
-    #[step(name = "pay")]
-    pub(super) async fn pay_more(cards: u64) -> StepResult<String> {
-        finish(cards.to_string())
-    }
-
-    #[pipeline(name = "paying", steps = [pay_more, print])]
-    pub(super) struct Paying;
+#[step(name = "pay")]
+async fn pay_more(cards: u64) -> StepResult<String> {
+    finish(cards.to_string())
 }
+
+/// A pipeline of the same name and the same steps whose input is another.
+#[pipeline(name = "paying", steps = [pay_more, print])]
+struct OtherPaying;
 
 fn fields(of: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
     of.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
@@ -88,7 +84,7 @@ async fn an_input_that_cannot_be_read_is_named_without_its_words() {
     let repository = MemoryRepository::new();
     let one = Orchestrator::builder(repository.clone()).pipeline::<Paying>().build().unwrap();
     let run = one.start::<Paying>(SECRET.to_owned()).await.unwrap();
-    let other = Orchestrator::builder(repository).pipeline::<other::Paying>().build().unwrap();
+    let other = Orchestrator::builder(repository).pipeline::<OtherPaying>().build().unwrap();
     let report = other.execute_pipelines().await.unwrap();
     assert!(report.left[0].why.contains(SECRET), "whoever asks is told all: {:?}", report.left);
 
