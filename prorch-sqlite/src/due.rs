@@ -302,6 +302,11 @@ fn sooner(one: Option<i64>, other: Option<i64>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use prorch_core::repository::{Definition, WorkerId};
+    use rusqlite::StatementStatus;
+
     use super::*;
 
     /// What SQLite says that it will do.
@@ -324,6 +329,59 @@ mod tests {
             );
             assert!(!plan.contains("B-TREE"), "{sql}: {plan}");
         }
+    }
+
+    /// Ten runs of a known pipeline behind so many of an unknown one, all due and more urgent.
+    fn behind(backlog: u32) -> Connection {
+        let connection = crate::open::in_memory().unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO pipelines VALUES (1, 'known'), (2, 'unknown');
+                 INSERT INTO definitions VALUES (1, 1, 1), (2, 2, 1);",
+            )
+            .unwrap();
+        let insert =
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+            INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, input)
+            SELECT randomblob(16), ?1, ?1, 0, ?3, ?3, 0, 'null' FROM numbers WHERE n <= ?2";
+        let mut insert = connection.prepare(insert).unwrap();
+        if backlog > 0 {
+            insert.execute([2, backlog, 0]).unwrap();
+        }
+        insert.execute([1, 10, 5]).unwrap();
+        drop(insert);
+        connection
+    }
+
+    /// What it costs to find ten runs, and when the next is due, in steps of SQLite's machine.
+    fn cost(connection: &Connection) -> i32 {
+        let mut definitions = Definitions::prepare(connection).unwrap();
+        let mut due = Due::prepare(connection).unwrap();
+        let now = Timestamp::from_micros(10);
+        let known = Definition { pipeline: "known".into(), fingerprint: 1 };
+        let request = ClaimRequest {
+            definitions: [known].into(),
+            limit: 100,
+            suspect: true,
+            holder: WorkerId::from_bytes([1; 16]),
+            lease: Duration::from_secs(30),
+            now,
+            due_by: now,
+            leases: prorch_core::repository::Leases::ByTime,
+        };
+        assert_eq!(due.candidates(&mut definitions, &request).unwrap().len(), 10);
+        assert_eq!(due.earliest(&mut definitions, &request).unwrap(), Some(Timestamp::from_micros(5)));
+        let statements = [&due.next_priority, &due.next_length, &due.idle, &due.held, &due.earliest];
+        for statement in statements {
+            assert_eq!(statement.get_status(StatementStatus::FullscanStep), 0, "a table is walked through");
+            assert_eq!(statement.get_status(StatementStatus::Sort), 0, "rows are sorted");
+        }
+        statements.map(|statement| statement.get_status(StatementStatus::VmStep)).iter().sum()
+    }
+
+    #[test]
+    fn a_backlog_that_is_unknown_here_costs_a_claim_nothing() {
+        assert_eq!(cost(&behind(20_000)), cost(&behind(1)));
     }
 
     fn candidates(due: &[(i64, i64)]) -> Vec<Candidate> {

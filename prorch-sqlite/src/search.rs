@@ -172,9 +172,13 @@ impl Conditions {
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(&self.values))?;
         while let Some(row) = rows.next()? {
-            let run = match reads.at(definitions, row.get(0)?) {
+            let place = row.get(0)?;
+            let run = match reads.at(definitions, place) {
                 Ok(found) => found.map(|(_, run)| run),
-                Err(Fault::Unreadable { .. }) => None,
+                Err(fault @ Fault::Unreadable { .. }) => {
+                    reads.name(place, &fault);
+                    None
+                }
                 Err(fault) => return Err(fault),
             };
             let matching = run.filter(|run| filter.matches(run));

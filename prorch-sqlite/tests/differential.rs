@@ -178,9 +178,10 @@ impl Pair {
         let found = known.as_ref().map(|stored| &stored.run);
         let epoch = Epoch(found.map_or(0, |run| run.epoch.0 + u64::from(self.dice.one_in(8))));
         let holder = found.and_then(|run| run.lease).map_or(worker(0), |lease| lease.holder);
-        let guard = match self.dice.roll(4) {
+        let guard = match self.dice.roll(5) {
             0 => Guard::Post,
             1 => Guard::Idle(epoch),
+            2 => Guard::Again(epoch, holder),
             _ => Guard::Held(epoch, holder),
         };
         let hold = match self.dice.roll(4) {

@@ -24,6 +24,7 @@ impl Worker {
         match agenda(&held.stored, &held.known.plan, cap, now) {
             Agenda::Call(_) if stopping || too_late => self.give_back(slot),
             Agenda::Call(record) => self.dispatch(slot, record, now),
+            Agenda::Decide(Event::Leave(why)) => self.leave(slot, &why.clone(), why, now),
             Agenda::Decide(event) => self.decide(slot, event, now),
             Agenda::Rest(due_at) => {
                 let release = Hold::Release { due_at, seen: held.stored.run.inbox_seq };
@@ -40,7 +41,7 @@ impl Worker {
         let Some(input) = input(&held.stored, record.position) else {
             let why =
                 format!("what step `{}` gets is not stored: the step before it has no output", record.name);
-            self.decide(slot, Event::Leave(Text::from(why)), now);
+            self.leave(slot, &why, Text::from(why.as_str()), now);
             return;
         };
         let (cancel, cancelled) = watch::channel(false);
@@ -64,7 +65,8 @@ impl Worker {
         };
         let is_blocking = job.is_blocking;
         let task = self.user.spawn(execute(job)).abort_handle();
-        held.phase = Phase::Calling(Call {
+        let renew = held.renewed + self.shared.config.lease / 3;
+        let call = Call {
             serial,
             position: record.position,
             attempt,
@@ -74,10 +76,9 @@ impl Worker {
             cancel,
             renewing: false,
             returned: None,
-        });
-        let renew = held.renewed + self.shared.config.lease / 3;
+        };
+        self.slots.enter(slot, Phase::Calling(call));
         self.next_tick = Some(self.next_tick.map_or(renew, |tick| tick.min(renew)));
-        self.calling += 1;
         self.report.calls += 1;
     }
 
@@ -106,14 +107,13 @@ impl Worker {
         };
         let event = match returned {
             Returned::Reply(Reply::Answered { hook, outcome, kept }) => answered(hook, outcome, kept),
-            Returned::Reply(Reply::Unreadable(why)) => Event::Leave(why),
+            Returned::Reply(Reply::Unreadable { why, told }) => return self.leave(slot, &told, why, now),
             Returned::TimedOut(longest) => {
                 erred(Text::from(format!("the call took longer than {longest:?}, its timeout")))
             }
             Returned::Expired => Event::Expired(position),
             Returned::Panicked(text) => erred(bounded(&format!("the step panicked: {text}"), MAX_REASON)),
         };
-        self.calling -= 1;
         self.decide(slot, event, now);
     }
 
@@ -124,14 +124,11 @@ impl Worker {
         let is_old = |held: &Held, elapsed| held.renewed + lease / 3 <= elapsed;
         let elapsed = self.shared.clock.elapsed();
         let Some(held) = self.slots.get(slot) else { return };
-        if let Event::Leave(why) = &event {
-            tracing::warn!(prorch.run = %held.stored.run.id, %why, "the run is left as it is");
-        }
         let mut decision = match transition(&held.stored, &held.known.plan, event, now) {
             Ok(decision) => decision,
             Err(refusal) => {
                 tracing::error!(prorch.run = %held.stored.run.id, %refusal, "the run is dropped");
-                self.forget(slot);
+                self.slots.remove(slot);
                 return;
             }
         };
@@ -142,8 +139,16 @@ impl Worker {
         if update.hold == Hold::Keep && is_old(held, elapsed) {
             update.hold = Hold::Claim(Lease::new(me, now, lease));
         }
-        held.phase = Phase::Writing;
+        self.slots.enter(slot, Phase::Writing);
         self.enqueue(slot, update);
+    }
+
+    /// Leaves a run as it is, and names it: as `told`, which has no part of a payload in it. `why` is stored.
+    fn leave(&mut self, slot: SlotId, told: &str, why: Text, now: Timestamp) {
+        let Some(held) = self.slots.get(slot) else { return };
+        let (id, known) = (held.stored.run.id, held.known.clone());
+        self.name_run(id, known.pipeline.name(), told);
+        self.decide(slot, Event::Leave(why), now);
     }
 
     /// Queues an update that changes nothing but the claim.
@@ -154,7 +159,7 @@ impl Worker {
             locator: held.stored.locator,
             ..Update::new(held.stored.run.id, held.guard(me), hold, now)
         };
-        held.phase = Phase::Writing;
+        self.slots.enter(slot, Phase::Writing);
         self.enqueue(slot, update);
     }
 
@@ -162,18 +167,8 @@ impl Worker {
     pub(super) fn give_back(&mut self, slot: SlotId) {
         let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
-        if let Phase::Calling(call) = &held.phase {
-            call.task.abort();
-        }
         let release = Hold::Release { due_at: Some(now), seen: held.stored.run.inbox_seq };
         self.write(slot, release, now);
-    }
-
-    /// Lets a run go without a word to the store.
-    pub(super) fn forget(&mut self, slot: SlotId) -> Option<Held> {
-        let held = self.slots.remove(slot)?;
-        self.calling -= usize::from(matches!(held.phase, Phase::Calling(_)));
-        Some(held)
     }
 
     /// The store refuses what the last decision wanted to write: the step fails with that reason, or, when even that
@@ -182,7 +177,7 @@ impl Worker {
         let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
         let Agenda::Call(record) = agenda(&held.stored, &held.known.plan, u32::MAX, Timestamp::MAX) else {
-            self.forget(slot);
+            self.slots.remove(slot);
             return;
         };
         let outcome = Outcome::Failed(CauseKind::Refused, why.clone());
@@ -216,7 +211,7 @@ impl Worker {
                 tracing::warn!(%error, "an inbox could not be read; it is read again at the next claim")
             }
         }
-        match &held.phase {
+        match held.phase() {
             Phase::Reading => self.go_on(slot),
             Phase::Calling(call) => {
                 if held.stored.waiting_cancel().is_some() {

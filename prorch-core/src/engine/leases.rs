@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::slots::{Held, Phase, SlotId};
+use super::slots::{Held, SlotId};
 use super::worker::Worker;
 use crate::model::{Hold, Lease, RecordWrite, StepRecord, Timestamp, Update, first_record};
 
@@ -17,7 +17,7 @@ enum Due {
 impl Worker {
     /// When a lease wants to be looked at.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        self.next_tick.filter(|_| self.calling > 0)
+        self.next_tick.filter(|_| self.slots.calling() > 0)
     }
 
     /// Looks at the leases of all calls under way, if it is time.
@@ -63,7 +63,7 @@ impl Worker {
         let (id, guard, locator) = (held.stored.run.id, held.guard(me), held.stored.locator);
         let records = progressed(held).into_iter().collect();
         let hold = Hold::Claim(Lease::new(me, now, length));
-        if let Phase::Calling(call) = &mut held.phase {
+        if let Some(call) = held.call() {
             call.renewing = true;
         }
         self.enqueue(slot, Update { locator, records, ..Update::new(id, guard, hold, now) });
@@ -71,12 +71,7 @@ impl Worker {
 
     /// Drops the call of a run that was cancelled, and lets the cancel take effect.
     fn cut(&mut self, slot: SlotId, now: Timestamp) {
-        let Some(held) = self.slots.get(slot) else { return };
-        if let Phase::Calling(call) = &held.phase {
-            call.task.abort();
-        }
-        let cancel = held.stored.waiting_cancel();
-        self.calling -= 1;
+        let cancel = self.slots.get(slot).and_then(|held| held.stored.waiting_cancel());
         if let Some(cancel) = cancel {
             self.decide(slot, cancel, now);
         }
@@ -84,7 +79,7 @@ impl Worker {
 
     /// Drops the call of a run whose lease ran out.
     fn lose(&mut self, slot: SlotId) {
-        let Some(held) = self.forget(slot) else { return };
+        let Some(held) = self.slots.remove(slot) else { return };
         self.report.stale += 1;
         self.look.soon();
         tracing::warn!(prorch.run = %held.stored.run.id, "the lease of a run could not be renewed in time; its call is dropped");

@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 use super::executor::Returned;
 use crate::model::{Epoch, Guard, Position, StoredRun, WorkerId};
 use crate::registry::Known;
+use crate::repository::Claim;
 use crate::step::StepContext;
 
 /// Names a place of the worker; a place that was given away and taken again has another name.
@@ -23,7 +24,7 @@ pub(super) struct Held {
     pub(super) known: Arc<Known>,
     /// When the claim or its last renewal was sent, by the clock's `elapsed`.
     pub(super) renewed: Duration,
-    pub(super) phase: Phase,
+    phase: Phase,
     /// Whether it was suspect of killing its worker when it was claimed.
     pub(super) suspect: bool,
 }
@@ -56,7 +57,29 @@ pub(super) struct Call {
     pub(super) returned: Option<Returned>,
 }
 
+/// A call that nobody waits for any more is dropped.
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Held {
+    /// A run that was claimed by a turn that was sent at this time.
+    pub(super) fn new(claim: Claim, known: Arc<Known>, sent: Duration) -> Self {
+        let suspect = claim.is_suspect();
+        let Claim { stored } = claim;
+        Self { stored, known, renewed: sent, phase: Phase::Writing, suspect }
+    }
+
+    pub(super) const fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    const fn is_calling(&self) -> bool {
+        matches!(self.phase, Phase::Calling(_))
+    }
+
     /// The guard of every update by this worker.
     pub(super) fn guard(&self, me: WorkerId) -> Guard {
         let epoch: Epoch = self.stored.run.epoch;
@@ -78,6 +101,7 @@ pub(super) struct Slots {
     free: Vec<usize>,
     taken: usize,
     suspects: usize,
+    calling: usize,
 }
 
 #[derive(Default)]
@@ -91,6 +115,11 @@ impl Slots {
         self.taken
     }
 
+    /// How many calls are under way.
+    pub(super) const fn calling(&self) -> usize {
+        self.calling
+    }
+
     pub(super) const fn has_suspect(&self) -> bool {
         self.suspects > 0
     }
@@ -102,6 +131,7 @@ impl Slots {
         });
         self.taken += 1;
         self.suspects += usize::from(held.suspect);
+        self.calling += usize::from(held.is_calling());
         let place = &mut self.places[index];
         place.held = Some(held);
         SlotId { index, generation: place.generation }
@@ -112,6 +142,15 @@ impl Slots {
         place.held.as_mut()
     }
 
+    /// Lets a run enter another phase. A call that was under way is over with that.
+    pub(super) fn enter(&mut self, id: SlotId, phase: Phase) {
+        let Some(held) = self.get(id) else { return };
+        let before = held.is_calling();
+        held.phase = phase;
+        let after = held.is_calling();
+        self.calling = self.calling + usize::from(after) - usize::from(before);
+    }
+
     /// Gives the place away. A call that is still under way is dropped.
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Held> {
         let place = self.places.get_mut(id.index).filter(|place| place.generation == id.generation)?;
@@ -120,9 +159,7 @@ impl Slots {
         self.free.push(id.index);
         self.taken -= 1;
         self.suspects -= usize::from(held.suspect);
-        if let Phase::Calling(call) = &held.phase {
-            call.task.abort();
-        }
+        self.calling -= usize::from(held.is_calling());
         Some(held)
     }
 

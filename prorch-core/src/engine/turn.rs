@@ -136,14 +136,20 @@ impl Worker {
         } else {
             tracing::error!(%error, resent, "the store refused a turn; sending it again");
         }
+        // What was sent may still be on its way: it must not undo what is written after this.
+        let updates = if error.is_ambiguous() {
+            flight.updates.iter().map(Update::again).collect()
+        } else {
+            flight.updates
+        };
         let given_up = self.give_up_at.is_some_and(|at| at <= self.shared.clock.elapsed());
-        if flight.updates.is_empty() && self.stopping.is_some() || given_up && resent > 8 {
+        if updates.is_empty() && self.stopping.is_some() || given_up && resent > 8 {
             return;
         }
         // Not the old request: its time is over.
         let claim = (flight.claim_limit > 0 && self.stopping.is_none())
             .then(|| self.claim_request(flight.claim_limit));
-        self.launch(flight.of, flight.updates, claim, resent);
+        self.launch(flight.of, updates, claim, resent);
     }
 
     fn on_answers(&mut self, flight: &Flight, turn: Turn) {
@@ -188,14 +194,12 @@ impl Worker {
     }
 
     fn hold(&mut self, claim: Claim, sent: Duration) -> Option<SlotId> {
-        let suspect = claim.is_suspect();
-        let Claim { stored } = claim;
-        let known = self.shared.catalog.find(&stored.run.definition);
+        let known = self.shared.catalog.find(&claim.stored.run.definition);
         let Some(known) = known else {
-            tracing::error!(run = %stored.run.id, "the store gave a run whose pipeline was not asked for");
+            tracing::error!(run = %claim.stored.run.id, "the store gave a run whose pipeline was not asked for");
             return None;
         };
-        Some(self.slots.insert(Held { stored, known, renewed: sent, phase: Phase::Writing, suspect }))
+        Some(self.slots.insert(Held::new(claim, known, sent)))
     }
 
     fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
@@ -218,10 +222,10 @@ impl Worker {
             held.renewed = of.made;
         }
         let has_mail = inbox_seq > held.stored.run.inbox_seq;
-        if matches!(held.phase, Phase::Calling(_)) {
+        if held.call().is_some() {
             self.on_renewed(slot, has_mail);
         } else if has_mail {
-            held.phase = Phase::Reading;
+            self.slots.enter(slot, Phase::Reading);
             self.read_mail(slot);
         } else {
             self.go_on(slot);
@@ -255,7 +259,7 @@ impl Worker {
 
     /// The run went to somebody else, or (after a turn that was sent again) it is not known which of the two applied.
     fn on_stale(&mut self, slot: SlotId, was_sent_again: bool) {
-        let Some(held) = self.forget(slot) else { return };
+        let Some(held) = self.slots.remove(slot) else { return };
         let run = held.stored.run.id;
         self.shared.waiters.ended(run);
         self.look.soon();
@@ -270,7 +274,7 @@ impl Worker {
         let Some(held) = self.slots.get(slot) else { return };
         let run = held.stored.run.id;
         tracing::error!(prorch.run = %run, %why, "the store refused what a step wants to write");
-        if matches!(held.phase, Phase::Calling(_)) {
+        if held.call().is_some() {
             self.on_renewed(slot, false);
         } else {
             self.refuse(slot, why);

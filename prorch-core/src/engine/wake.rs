@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Stop;
 use super::executor::Returned;
+use super::left::Left;
 use super::slots::SlotId;
 use super::worker::Worker;
 use crate::model::{StoredRun, Timestamp};
@@ -19,6 +20,8 @@ pub(super) enum Inbound {
     NextDue(u64, Result<Option<Timestamp>, StoreError>),
     /// The store says who holds runs, and what they stamped.
     Clocks(Result<Clocks, StoreError>),
+    /// The runs that are left were read.
+    Left(Result<Left, StoreError>),
     /// Somebody wants it to stop.
     Stop(Stop),
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::left::left;
+use super::left::{Named, left};
 use super::look::Look;
 use super::neighbours::Neighbours;
 use super::slots::{Phase, SlotId, Slots};
@@ -40,7 +40,6 @@ pub(crate) struct Worker {
     pub(super) me: WorkerId,
     pub(super) mode: Mode,
     pub(super) slots: Slots,
-    pub(super) calling: usize,
     pub(super) serial: u64,
     pub(super) queue: Vec<(Outgoing, Update)>,
     pub(super) flight: Option<Flight>,
@@ -56,6 +55,7 @@ pub(crate) struct Worker {
     pub(super) give_up_at: Option<Duration>,
     pub(super) failure: Option<Error>,
     pub(super) report: PassReport,
+    pub(super) named: Named,
     jitter: u64,
 }
 
@@ -74,7 +74,6 @@ impl Worker {
             me: WorkerId::from_uuid(me),
             mode,
             slots: Slots::default(),
-            calling: 0,
             serial: 0,
             queue: Vec::new(),
             flight: None,
@@ -90,6 +89,7 @@ impl Worker {
             give_up_at: None,
             failure: None,
             report: PassReport::default(),
+            named: Named::default(),
             jitter: me.as_u64_pair().1,
         }
     }
@@ -131,7 +131,7 @@ impl Worker {
         }
         let Mode::Pass(now) = self.mode else { return Ok(self.report) };
         let left = left(&self.shared, now).await?;
-        Ok(self.report.with_left(left))
+        Ok(self.report.with_left(left.into_runs()))
     }
 
     /// What was refused is for everybody to hear: the worker was too slow for its leases, or stood still.
@@ -162,7 +162,7 @@ impl Worker {
             return;
         }
         let began = Instant::now();
-        while self.calling > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
+        while self.slots.calling() > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
             match self.inbound.try_recv() {
                 Ok(inbound) => self.on_inbound(inbound),
                 Err(_) => tokio::task::yield_now().await,
@@ -187,6 +187,7 @@ impl Worker {
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
             Inbound::NextDue(question, due) => self.on_next_due(question, due),
             Inbound::Clocks(read) => self.on_clocks(read),
+            Inbound::Left(left) => self.on_left(left),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -227,6 +228,7 @@ impl Worker {
         if !idle || !self.look.should_ask() {
             return;
         }
+        self.look_for_left();
         let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
         let question = self.look.question();
         self.neighbours.look_soon();
@@ -310,13 +312,12 @@ impl Worker {
         let calls: Vec<(SlotId, bool)> = self
             .slots
             .iter()
-            .filter_map(|(slot, held)| match &held.phase {
+            .filter_map(|(slot, held)| match held.phase() {
                 Phase::Calling(call) if !call.renewing => Some((slot, call.is_blocking)),
                 _ => None,
             })
             .collect();
         for (slot, is_blocking) in calls {
-            self.calling -= 1;
             if is_blocking {
                 self.slots.remove(slot);
             } else {

@@ -38,6 +38,9 @@ pub struct Update {
 pub enum Guard {
     /// The worker still holds the run: epoch and holder agree, and the claim was not released.
     Held(Epoch, WorkerId),
+    /// The same, for an update that is sent again because it is not known whether it was applied. The epoch rises: a
+    /// copy that is still on its way, and would undo what is written after this one, can't apply any more.
+    Again(Epoch, WorkerId),
     /// Nobody holds the run (or the lease ran out) and nobody claimed or changed it since it was read at this epoch.
     /// The epoch rises.
     Idle(Epoch),
@@ -133,6 +136,16 @@ impl Update {
         Self { posts: vec![Post { to: run, message }], ..Self::new(run, Guard::Post, Hold::Keep, at) }
     }
 
+    /// The same update for sending it again after an answer that says *unknown*: see [`Guard::Again`].
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let guard = match self.guard {
+            Guard::Held(epoch, holder) => Guard::Again(epoch, holder),
+            guard => guard,
+        };
+        Self { guard, ..self.clone() }
+    }
+
     /// Whether the worker gives the run back with this update, so that it has room for another.
     #[must_use]
     pub const fn releases(&self) -> bool {
@@ -155,7 +168,7 @@ impl Update {
         if let Some(refusal) = self.refusal(stored) {
             return refusal;
         }
-        if let Guard::Idle(epoch) = self.guard {
+        if let Guard::Idle(epoch) | Guard::Again(epoch, _) = self.guard {
             stored.run.epoch = epoch.next();
         }
         if self.guard != Guard::Post {
@@ -173,7 +186,7 @@ impl Update {
     fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
         let run = &stored.run;
         let (holds, refusal) = match self.guard {
-            Guard::Held(epoch, holder) => {
+            Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
                 (run.epoch == epoch && run.lease.is_some_and(|lease| lease.holder == holder), Answer::Stale)
             }
             Guard::Idle(epoch) => {

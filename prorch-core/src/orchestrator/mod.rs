@@ -1,5 +1,6 @@
 //! What a program holds: it starts runs, runs them, and tells them things.
 
+mod ask;
 mod builder;
 mod start;
 mod handle;

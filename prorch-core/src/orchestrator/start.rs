@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunHandle;
+use super::ask::ask;
 use crate::engine::{Shared, new_id};
 use crate::error::Error;
 use crate::model::{NewRun, RunId, Text};
@@ -107,28 +108,10 @@ pub(super) fn encode<T: Payload>(value: &T, what: &'static str, limit: usize) ->
     Ok(json)
 }
 
-/// Inserts a run, asking again a few times when the store can't be reached: the id makes that safe.
-///
-/// Where one try left it unknown whether the run is there, it stays unknown until a later try is answered: a store that
-/// was given up meanwhile says nothing about it.
+/// Inserts a run; its id makes it safe to ask again.
 async fn save(repository: &AnyRepository, new: NewRun) -> Result<Saved, Error> {
-    let (mut pause, mut unknown) = (Duration::from_millis(20), None);
-    loop {
-        let error = match repository.save(vec![new.clone()]).await {
-            Ok(saved) => return saved.first().copied().ok_or_else(no_answer),
-            Err(error) => error,
-        };
-        let worth_it = error.is_transient() || error.is_ambiguous();
-        let last = pause > Duration::from_secs(1);
-        if !worth_it || last {
-            return Err(unknown.unwrap_or(error).into());
-        }
-        if error.is_ambiguous() {
-            unknown = Some(error);
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
+    let saved = ask(|| repository.save(vec![new.clone()])).await?.answer;
+    saved.first().copied().ok_or_else(no_answer)
 }
 
 fn no_answer() -> Error {

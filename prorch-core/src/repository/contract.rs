@@ -27,7 +27,9 @@ use super::{
 /// # What the caller owes
 ///
 /// * At most one guarded update of a run is in flight, and a batch holds at most one.
-/// * An update that got no answer is sent again as it is, until it gets one. [`Answer::Stale`] then says *unknown*.
+/// * An update that got no answer is sent again, as [`Update::again`] makes it, until it gets one. [`Answer::Stale`] then
+///   says *unknown*. So a write that is given up by the back end and takes effect all the same, later than what was
+///   written after it, finds another epoch.
 pub trait Repository: Send + Sync + 'static {
     /// The part of the run that is asked for; none when there is no such run.
     ///

@@ -17,8 +17,8 @@ pub(crate) struct Invocation {
 pub(crate) enum Reply {
     /// The step answered.
     Answered { hook: Hook, outcome: Outcome, kept: Kept },
-    /// What is stored for the step can't be read here.
-    Unreadable(Text),
+    /// What is stored for the step can't be read here: why, and the same as it may be logged, without any part of it.
+    Unreadable { why: Text, told: String },
 }
 
 /// Calls a step: decodes, calls the hook, encodes. A panic anywhere in it is the caller's to catch.
@@ -30,7 +30,10 @@ where
     let Invocation { mut hook, input, state, cx, max_payload } = call;
     let (before, mut step) = match decode::<S, Before>(&input, state.as_ref()) {
         Ok(decoded) => decoded,
-        Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
+        Err(error) => {
+            let why = bounded(&error.to_string(), MAX_REASON);
+            return Reply::Unreadable { why, told: error.without_values() };
+        }
     };
     let input: S::Input = before.flow();
     let mut answer = match hook {
