@@ -84,7 +84,7 @@ async fn while_the_file_is_opened_it_is_not_opened_until_there_is_room() {
     assert_eq!(machine.ledger.count(is_ended), 5);
 }
 
-/// A small file system in memory. Dropped, it is gone.
+/// A small file system in memory, with room for the log of all runs. Dropped, it is gone.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -92,14 +92,16 @@ impl Mount {
     fn new(at: &Path) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m", "prorch-test"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", "size=128m", "prorch-test"]).arg(at);
         mount.output().is_ok_and(|done| done.status.success()).then(|| Self(at.to_owned()))
     }
 
     /// Writes until there is no room.
     fn fill(&self) {
         let mut ballast = File::create(self.0.join("ballast")).unwrap();
-        while ballast.write_all(&[0; 4_096]).is_ok() {}
+        for piece in [1 << 20, 4_096] {
+            while ballast.write_all(&vec![0; piece]).is_ok() {}
+        }
     }
 
     fn make_room(&self) {
