@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError, StoredRun,
-    Timestamp, Turn, Update,
+    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
+    StoreError, StoredRun, Timestamp, Turn, Update,
 };
 
 /// What a [`SpyRepository`] tells of.
@@ -100,6 +100,15 @@ impl<R: Repository> Repository for SpyRepository<R> {
     async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
         self.called("next_due");
         self.inner.next_due(request).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.called("clocks");
+        self.inner.clocks(request).await
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
     }
 
     async fn changed(&self) {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
-    StoreErrorKind, StoredRun, Timestamp, Turn, Update,
+    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
+    StoreError, StoreErrorKind, StoredRun, Timestamp, Turn, Update,
 };
 
 use super::Fault;
@@ -238,6 +238,14 @@ impl<R: Repository> Repository for FaultyRepository<R> {
 
     async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
         self.read(self.inner.next_due(request)).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.read(self.inner.clocks(request)).await
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
     }
 
     async fn changed(&self) {
