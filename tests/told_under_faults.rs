@@ -75,6 +75,16 @@ async fn a_start_whose_answer_is_lost_makes_one_run_and_says_that_it_is_new() {
 }
 
 #[tokio::test]
+async fn a_pass_waits_out_what_passes_before_and_after_its_work() {
+    for seed in 0..12 {
+        let odds = Odds { per_thousand: 300, faults: vec![Fault::Refused], seed };
+        let faulty = FaultyRepository::with_odds(Arc::new(MemoryRepository::new()), odds);
+        let report = orchestrator(faulty, &ManualClock::default()).execute_pipelines().await;
+        assert_eq!(report.unwrap().claimed, 0, "seed {seed}");
+    }
+}
+
+#[tokio::test]
 async fn a_start_that_got_no_answer_at_first_stays_unknown_when_the_store_goes_away() {
     let refuses = Odds { per_thousand: 1_000, faults: vec![Fault::Refused], seed: 0 };
     let gone = FaultyRepository::with_odds(Arc::new(MemoryRepository::new()), refuses);

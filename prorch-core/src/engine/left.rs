@@ -5,15 +5,12 @@ use super::Shared;
 use super::wake::Inbound;
 use super::worker::Worker;
 use crate::model::{Filter, Order, Page, Run, RunId, Text, Timestamp};
-use crate::repository::StoreError;
+use crate::repository::{StoreError, ask};
 
 /// How many runs are named at the most.
 const NAMED: usize = 100;
 /// How often a worker looks for runs that nobody here can go on with.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
-/// How often a pass tries to read them.
-const READ_TRIES: u32 = 5;
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// So much is remembered of what a worker has named; then all is forgotten, and named once more.
 const REMEMBERED: usize = 1_000;
 
@@ -68,19 +65,9 @@ pub(super) async fn left(shared: &Shared, now: Timestamp) -> Result<Left, StoreE
     Ok(Left { unknown: unknown.collect(), stuck: stuck.collect() })
 }
 
-/// Searches, again a few times while what keeps the store from it may pass: a pass that has done its work must not fail by
-/// it.
+/// Searches; a pass that has done its work must not fail by what passes.
 async fn search(shared: &Shared, filter: &Filter) -> Result<Page, StoreError> {
-    let mut tries = 1;
-    loop {
-        match shared.repository.search(filter).await {
-            Err(error) if error.is_transient() && tries < READ_TRIES => {
-                tokio::time::sleep(READ_AGAIN_AFTER * tries).await;
-                tries += 1;
-            }
-            read => return read,
-        }
-    }
+    Ok(ask(|| shared.repository.search(filter)).await?.answer)
 }
 
 fn unknown_because(run: &Run, known: &BTreeSet<&str>) -> Text {
@@ -114,7 +101,7 @@ impl Worker {
         self.named.next_look = elapsed + LOOK_EVERY;
         let (shared, sender) = (self.shared.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let left = left(&shared, shared.clock.now()).await;
+            let left = left(&shared, shared.time.now()).await;
             // The worker may have ended meanwhile.
             let _ = sender.send(Inbound::Left(left));
         });

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::OrchestratorConfig;
 use crate::model::{RunId, Timestamp, WorkerId};
 use crate::registry::Catalog;
-use crate::repository::{AnyRepository, ClaimRequest, Leases, StoreError};
+use crate::repository::{AnyRepository, ClaimRequest, Leases, StoreError, ask};
 use crate::step::Resources;
 
 /// What an orchestrator and its engines have in common.
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Goes forward to the latest time that the store shows.
+    /// Goes forward to the latest time that the store shows, which is waited for while what keeps it from that may pass.
     pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
         let now = self.time.now();
         let request = ClaimRequest {
@@ -37,7 +37,8 @@ impl Shared {
             now,
             due_by: now,
         };
-        if let Some(newest) = self.repository.clocks(&request).await?.newest {
+        let clocks = ask(|| self.repository.clocks(&request)).await?.answer;
+        if let Some(newest) = clocks.newest {
             self.time.catch_up(newest);
         }
         Ok(())

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use super::Orchestrator;
-use super::ask::{Asked, ask};
 use super::start::encode;
 use crate::engine::new_id;
 use crate::error::Error;
@@ -10,7 +9,7 @@ use crate::model::{
     StoredRun, Text, Update, bounded, transition,
 };
 use crate::payload::Payload;
-use crate::repository::{MAX_NAME_BYTES, StoreError, StoreErrorKind};
+use crate::repository::{Asked, MAX_NAME_BYTES, StoreError, StoreErrorKind, ask};
 
 /// What became of something that a run was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

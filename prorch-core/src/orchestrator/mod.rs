@@ -1,6 +1,5 @@
 //! What a program holds: it starts runs, runs them, and tells them things.
 
-mod ask;
 mod builder;
 mod start;
 mod handle;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunHandle;
-use super::ask::ask;
 use crate::engine::{Shared, new_id};
 use crate::error::Error;
 use crate::model::{NewRun, RunId, Text};
 use crate::payload::Payload;
 use crate::pipeline::Pipeline;
-use crate::repository::{AnyRepository, BoxFuture, Saved};
+use crate::repository::{AnyRepository, BoxFuture, Saved, ask};
 
 /// A run that is about to be started. It is started when this is awaited.
 #[must_use = "the run is started when this is awaited"]

@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::repository::StoreError;
+use super::StoreError;
 
 /// How long to wait before the store is asked again, first and at the most: a caller waits for some two seconds in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -9,11 +9,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the store answered.
 #[derive(Debug)]
-pub(super) struct Asked<T> {
-    pub(super) answer: T,
+pub(crate) struct Asked<T> {
+    pub(crate) answer: T,
     /// What it said when it was asked before and did not know whether it had written. Then the answer may be one to
     /// what it had written already.
-    pub(super) unknown: Option<StoreError>,
+    pub(crate) unknown: Option<StoreError>,
 }
 
 /// Asks the store, and again a few times as long as what keeps it from answering may pass. So `ask` must be safe to
@@ -23,7 +23,7 @@ pub(super) struct Asked<T> {
 ///
 /// What the store said last; if it ever was that it is unknown whether something was written, then that, since nothing
 /// that it said later makes it known.
-pub(super) async fn ask<T, Answer>(mut ask: impl FnMut() -> Answer) -> Result<Asked<T>, StoreError>
+pub(crate) async fn ask<T, Answer>(mut ask: impl FnMut() -> Answer) -> Result<Asked<T>, StoreError>
 where
     Answer: Future<Output = Result<T, StoreError>>,
 {
