@@ -129,7 +129,7 @@ impl Writer<'_> {
         match outcome {
             Ok(results) => {
                 self.condition.written();
-                let (rows, bytes) = self.answer(requests, results);
+                let (rows, bytes) = Self::answer(requests, results);
                 self.tidy(rows, bytes)
             }
             Err(failure) => self.fail(requests, &failure),
@@ -137,7 +137,7 @@ impl Writer<'_> {
     }
 
     fn transact(&mut self, requests: &[Request], care: Care) -> Result<Results, Failure> {
-        let Self { connection, batches, shared, condition, lock_wait, .. } = self;
+        let Self { connection, batches, shared, changes, condition, lock_wait, .. } = self;
         let (turn, path, told) = match shared {
             Some(Shared { path, queue, told }) => (queue.enter(), Some(&**path), Some(&**told)),
             None => (None, None, None),
@@ -146,10 +146,15 @@ impl Writer<'_> {
             .and_then(|()| batches.attempt(requests, care))
             .map_err(Failure::Before)
             .and_then(|results| {
-                if let Some(told) = told.filter(|_| tells(requests, &results)) {
-                    tell_others(told, &self.changes);
+                let tells = tells(requests, &results);
+                if let Some(told) = told.filter(|_| tells) {
+                    tell_others(told, changes);
                 }
-                batches.commit().map(|()| results)
+                batches.commit()?;
+                if tells {
+                    changes.tell();
+                }
+                Ok(results)
             });
         if outcome.is_err() {
             // When this fails too, the failure that is reported is the one that came first.
@@ -160,10 +165,7 @@ impl Writer<'_> {
     }
 
     /// Answers each, and says how much was written.
-    fn answer(&self, requests: Vec<Request>, results: Results) -> (usize, usize) {
-        if tells(&requests, &results) {
-            self.changes.tell();
-        }
+    fn answer(requests: Vec<Request>, results: Results) -> (usize, usize) {
         let (mut rows, mut bytes) = (0, 0);
         for (request, result) in requests.into_iter().zip(results) {
             rows += request.weight.rows;
