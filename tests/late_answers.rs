@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use prorch::PassReport;
 use prorch::prelude::*;
 use prorch::repository::*;
 use prorch_testkit::ManualClock;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// Keeps back the answers to one kind of call until the test lets them through, one by one.
 #[derive(Clone)]
@@ -132,37 +134,44 @@ fn bench() -> Bench {
     Bench { store, gates, clock, calls, late, other }
 }
 
+impl Bench {
+    /// A pass that has claimed a run, and hears of it when the gate is opened: by now its lease is over.
+    async fn late_pass(&self) -> (RunId, JoinHandle<Result<PassReport, prorch::Error>>) {
+        self.gates.claims.close();
+        let run = self.late.start::<Counted>(1).await.unwrap().id();
+        let worker = self.late.clone();
+        let pass = tokio::spawn(async move { worker.execute_pipelines().await });
+        self.gates.claims.has_seen(1).await;
+        self.clock.advance(Duration::from_secs(31));
+        (run, pass)
+    }
+
+    async fn row(&self, run: RunId) -> Run {
+        self.store.get(run, Part::Row).await.unwrap().unwrap().run
+    }
+}
+
 #[tokio::test]
 async fn a_claim_that_is_answered_after_its_lease_makes_no_call() {
     let bench = bench();
-    bench.gates.claims.close();
-    let run = bench.late.start::<Counted>(1).await.unwrap();
-    let worker = bench.late.clone();
-    let pass = tokio::spawn(async move { worker.execute_pipelines().await });
-    bench.gates.claims.has_seen(1).await;
-    bench.clock.advance(Duration::from_secs(31));
+    let (run, pass) = bench.late_pass().await;
     assert_eq!(bench.other.execute_pipelines().await.unwrap().finished, 1, "it is taken over");
     bench.gates.claims.open();
     bench.gates.claims.let_through(0);
     let report = pass.await.unwrap().unwrap();
     assert_eq!((report.claimed, report.calls, report.stale), (1, 0, 1), "{report:?}");
     assert_eq!(bench.calls.0.load(Ordering::SeqCst), 1, "nobody is called after its end was committed");
-    assert_eq!(run.wait().await.unwrap(), 1);
+    assert_eq!(bench.row(run).await.status(), Status::Finished);
 }
 
 #[tokio::test]
 async fn a_claim_that_is_answered_after_its_lease_and_was_not_taken_over_is_given_back() {
     let bench = bench();
-    bench.gates.claims.close();
-    let run = bench.late.start::<Counted>(1).await.unwrap();
-    let worker = bench.late.clone();
-    let pass = tokio::spawn(async move { worker.execute_pipelines().await });
-    bench.gates.claims.has_seen(1).await;
-    bench.clock.advance(Duration::from_secs(31));
+    let (run, pass) = bench.late_pass().await;
     bench.gates.claims.open();
     bench.gates.claims.let_through(0);
     assert_eq!(pass.await.unwrap().unwrap().calls, 0);
-    let stored = bench.store.get(run.id(), Part::Row).await.unwrap().unwrap().run;
+    let stored = bench.row(run).await;
     assert_eq!((stored.lease, stored.state.crashes), (None, 0), "it was not cut off in a call");
     assert_eq!(bench.other.execute_pipelines().await.unwrap().finished, 1);
 }

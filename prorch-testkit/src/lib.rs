@@ -8,6 +8,7 @@
 //! * `disk` (on Linux) is a disk under a child process: it loses what was not synced, fails, fills up, freezes a writer.
 //! * [`clock`] and [`ManualClock`] are clocks that are wrong, that jump, or that a test moves.
 
+mod case;
 pub mod soak;
 pub mod clock;
 pub mod conformance;

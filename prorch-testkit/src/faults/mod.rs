@@ -23,13 +23,5 @@ pub use repository::FaultyRepository;
 ///
 /// When the case fails.
 pub fn run<R: Repository>(make: impl AsyncFnOnce(PathBuf) -> R, case: impl AsyncFnOnce(R)) {
-    let directory = tempfile::tempdir().expect("a directory for the test");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime for the test");
-    runtime.block_on(async {
-        case(make(directory.path().to_path_buf()).await).await;
-    });
+    crate::case::run(make, case);
 }
