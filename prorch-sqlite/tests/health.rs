@@ -12,10 +12,11 @@ mod logged;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{new_run, pick};
+use common::new_run;
 use prorch_core::orchestrator::Orchestrator;
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
+use prorch_testkit::soak::{pick, say};
 use rusqlite::Connection;
 use tracing::Level;
 
@@ -53,7 +54,6 @@ async fn a_file_that_is_well_says_nothing() {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 async fn a_log_that_a_reader_holds_back_is_told_and_emptied_when_it_ends() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("runs.db");
@@ -79,7 +79,7 @@ async fn a_log_that_a_reader_holds_back_is_told_and_emptied_when_it_ends() {
         assert!(began.elapsed() < LONG + least, "{} bytes, and {health}", log_of(&path));
     };
     let held = log_of(&path);
-    println!("a reader for {:?}: the log has {} MiB; {health}", began.elapsed(), held >> 20);
+    say(&format!("a reader for {:?}: the log has {} MiB; {health}", began.elapsed(), held >> 20));
     assert!(held > 64 << 20);
     let text = health.to_string();
     assert!(text.contains("runs.db") && text.contains(" MiB and can't be emptied since"), "{text}");

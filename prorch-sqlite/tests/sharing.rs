@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use common::{NOW, new_run, request, run_id};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
+use prorch_testkit::soak::say;
 use rusqlite::Connection;
 
 /// Longer than anything in here takes.
@@ -105,7 +106,6 @@ async fn what_makes_nothing_due_wakes_no_other_repository() {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 async fn what_another_repository_saves_is_told_again_and_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("runs.db");
@@ -124,7 +124,7 @@ async fn what_another_repository_saves_is_told_again_and_again() {
         assert_eq!(one.claim(&request(1, NOW)).await.unwrap().len(), 1);
     }
     took.sort();
-    println!("told after {:?} in the middle, {:?} at most", took[took.len() / 2], took[took.len() - 1]);
+    say(&format!("told after {:?} in the middle, {:?} at most", took[took.len() / 2], took[took.len() - 1]));
 }
 
 #[tokio::test]
