@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
-    StoreError, StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
+    Answer, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved, StoreError,
+    StoreErrorKind, StoredRun, Text, Turn, Update, check_new, check_update,
 };
 
 use crate::batch::{Done, Request, Weight};
@@ -108,23 +108,14 @@ impl Repository for SqliteRepository {
         self.handle.read(|reply| Read::Search(filter, reply)).await
     }
 
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.write(Vec::new(), Arc::from([]), Some(request.clone())).await?.claims
-    }
-
     async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
         let Done { answers, claims, .. } = self.write(Vec::new(), updates, claim).await?;
         Ok(Turn { answers, claims })
     }
 
-    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
+    async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
         let request = request.clone();
-        self.handle.read(|reply| Read::NextDue(request, reply)).await
-    }
-
-    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
-        let request = request.clone();
-        self.handle.read(|reply| Read::Clocks(request, reply)).await
+        self.handle.read(|reply| Read::Outlook(request, reply)).await
     }
 
     async fn changed(&self) {

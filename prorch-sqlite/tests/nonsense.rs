@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{NOW, later, new_run, request, run_id};
+use common::{NOW, claim, later, new_run, request, run_id};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
 use rusqlite::Connection;
@@ -55,7 +55,7 @@ async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert!(error.to_string().contains(column), "{error}");
 
-        let claims = repository.claim(&request(1, NOW)).await.unwrap();
+        let claims = claim(&repository, request(1, NOW)).await;
         assert_eq!(claimed(&claims), [run_id(2)], "{column}: the next in line gets the place");
         let (stuck, due): (String, i64) = hand
             .query_row("SELECT stuck, due_at FROM runs WHERE run = 1", [], |row| {
@@ -65,8 +65,8 @@ async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
         assert!(stuck.contains(column), "{stuck}");
         assert_eq!(due, later(60).as_micros(), "{column}");
 
-        assert_eq!(claimed(&repository.claim(&request(9, NOW)).await.unwrap()), [run_id(3)]);
-        let next = repository.next_due(&request(9, NOW)).await.unwrap().unwrap();
+        assert_eq!(claimed(&claim(&repository, request(9, NOW)).await), [run_id(3)]);
+        let next = repository.outlook(&request(9, NOW)).await.unwrap().due.unwrap();
         assert!(next > NOW, "straight after a claim it lies in the future");
     }
 }
@@ -74,9 +74,9 @@ async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
 #[tokio::test]
 async fn a_row_that_was_mended_goes_on() {
     let (_directory, repository, hand) = edited(1, EDITS[0].0).await;
-    assert!(repository.claim(&request(9, NOW)).await.unwrap().is_empty());
+    assert!(claim(&repository, request(9, NOW)).await.is_empty());
     hand.execute_batch("UPDATE runs SET metadata = NULL WHERE run = 1").unwrap();
-    let claims = repository.claim(&request(9, later(60))).await.unwrap();
+    let claims = claim(&repository, request(9, later(60))).await;
     assert_eq!(claimed(&claims), [run_id(1)]);
     assert_eq!(claims[0].stored.run.state.stuck, None);
 }

@@ -1,6 +1,6 @@
 //! The seam between the engine and storage.
 //!
-//! [`Repository`] has four methods that a back end must write and six more that it may write: to be faster, and to say
+//! [`Repository`] has four methods that a back end must write and four more that it may write: to be faster, and to say
 //! how it is. What the calls mean is code in here ([`Update::apply`], [`Filter::page`], [`Run::claim`]): a store that can
 //! hold a run as a value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in
 //! `prorch-testkit` tells whether it does.
@@ -17,7 +17,7 @@ mod memory;
 pub(crate) use ask::{Asked, ask};
 
 pub use clocks::{Clocks, HolderClock, HolderTime, Leases};
-pub use contract::{Claim, ClaimRequest, Repository, Saved, Turn};
+pub use contract::{Claim, ClaimRequest, Outlook, Repository, Saved, Turn};
 pub use erased::{AnyRepository, BoxFuture};
 pub use error::{StoreError, StoreErrorKind};
 pub use health::{Concern, ConcernKind, Health};
