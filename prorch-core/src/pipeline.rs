@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::flow::FlowsInto;
-use crate::model::{Definition, Plan, StepPlan, StepPolicy, Text, definition_key};
+use crate::model::{Definition, Plan, Position, StagePlan, StepPlan, StepPolicy, Text, definition_key};
 use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
 use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
@@ -40,14 +40,33 @@ pub struct PipelineDefinition {
 /// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
 type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
 
-/// One stage of a pipeline: a step, and how it is called with what the step before it handed on.
+/// One stage of a pipeline: its members, and how what they hand on is read.
+#[derive(Debug)]
 pub struct Stage {
-    step: &'static str,
+    form: Form,
+    members: Vec<Member>,
+    output: DecodeOutput,
+}
+
+/// How many members a stage has, and where they come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One step.
+    One,
+    /// The steps that are named.
+    Group,
+    /// One step, for each item of a list; so many at a time.
+    Each(u32),
+}
+
+/// A step in a stage, and how it is called with what the stage before handed on.
+pub struct Member {
+    name: &'static str,
     options: StepOptions,
     blocking: bool,
     resources: &'static [fn() -> ResourceType],
     call: fn(Invocation) -> BoxFuture<'static, Reply>,
-    output: DecodeOutput,
+    child: Option<fn() -> &'static PipelineDefinition>,
 }
 
 impl Stage {
@@ -58,12 +77,17 @@ impl Stage {
         S: Step,
         Before: Payload + FlowsInto<S::Input>,
     {
-        Self {
-            step: S::NAME,
+        let member = Member {
+            name: S::NAME,
             options: S::OPTIONS,
             blocking: S::BLOCKING,
             resources: S::RESOURCES,
             call: |call| Box::pin(invoke::<S, Before>(call)),
+            child: None,
+        };
+        Self {
+            form: Form::One,
+            members: vec![member],
             output: |stored| Ok(Box::new(S::Output::decode(stored)?)),
         }
     }
@@ -90,6 +114,45 @@ impl Stage {
         Self::of::<S, Previous::Output>()
     }
 
+    pub(crate) const fn form(&self) -> Form {
+        self.form
+    }
+
+    fn plan(&self, names: &mut impl Iterator<Item = Text>, defaults: &StepPolicy) -> StagePlan {
+        let mut steps = self.members.iter().zip(names).map(|(member, name)| StepPlan {
+            name,
+            policy: member.options.policy(defaults),
+            child: member.child.map(|definition| definition().key()),
+        });
+        match self.form {
+            Form::Group => StagePlan::Group(steps.collect()),
+            Form::One | Form::Each(_) => {
+                let step = steps.next().unwrap_or_else(|| unreachable!("a stage has a member"));
+                match self.form {
+                    Form::Each(concurrency) => StagePlan::Each(step, concurrency),
+                    _ => StagePlan::One(step),
+                }
+            }
+        }
+    }
+
+    /// The stage in one text: what the fingerprint of the pipeline covers.
+    fn text(&self, names: &mut impl Iterator<Item = Text>) -> Text {
+        let named = |(member, name): (&Member, Text)| match member.child {
+            Some(_) => format!("run({name})"),
+            None => name.to_string(),
+        };
+        let steps: Vec<String> = self.members.iter().zip(names).map(named).collect();
+        let steps = steps.join(", ");
+        Text::from(match self.form {
+            Form::One => steps,
+            Form::Group => format!("[{steps}]"),
+            Form::Each(_) => format!("each({steps})"),
+        })
+    }
+}
+
+impl Member {
     pub(crate) const fn is_blocking(&self) -> bool {
         self.blocking
     }
@@ -98,14 +161,14 @@ impl Stage {
         (self.call)(call)
     }
 
-    pub(crate) fn resources(&self) -> impl Iterator<Item = ResourceType> + '_ {
+    fn resources(&self) -> impl Iterator<Item = ResourceType> + '_ {
         self.resources.iter().map(|resource| resource())
     }
 }
 
-impl std::fmt::Debug for Stage {
+impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.step)
+        f.write_str(self.name)
     }
 }
 
@@ -154,30 +217,39 @@ impl PipelineDefinition {
     /// The names of its steps' records, in order: a step that stands in the list a second time is `name#2`.
     #[must_use]
     pub fn step_names(&self) -> Vec<Text> {
-        let earlier = |at: usize, step| self.stages[..at].iter().filter(|stage| stage.step == step).count();
-        let numbered = |(at, stage): (usize, &Stage)| match earlier(at, stage.step) {
-            0 => Text::from(stage.step),
-            count => Text::from(format!("{}#{}", stage.step, count + 1)),
+        let members: Vec<&Member> = self.stages.iter().flat_map(|stage| &stage.members).collect();
+        let earlier = |at: usize, name| members[..at].iter().filter(|member| member.name == name).count();
+        let numbered = |(at, member): (usize, &&Member)| match earlier(at, member.name) {
+            0 => Text::from(member.name),
+            count => Text::from(format!("{}#{}", member.name, count + 1)),
         };
-        self.stages.iter().enumerate().map(numbered).collect()
+        members.iter().enumerate().map(numbered).collect()
     }
 
     /// What its runs are stored under.
     #[must_use]
     pub fn key(&self) -> Definition {
-        let names = self.step_names();
-        definition_key(self.name, names.iter().map(Text::as_str))
+        let mut names = self.step_names().into_iter();
+        let stages: Vec<Text> = self.stages.iter().map(|stage| stage.text(&mut names)).collect();
+        definition_key(self.name, stages.iter().map(Text::as_str))
     }
 
-    pub(crate) fn stages(&self) -> &[Stage] {
-        &self.stages
+    /// The member that records at `position` belong to.
+    pub(crate) fn member(&self, position: Position) -> Option<&Member> {
+        let stage = self.stages.get(position.stage as usize)?;
+        stage.members.get(if stage.form == Form::Group { position.item as usize } else { 0 })
+    }
+
+    /// The resources that its steps ask for, with the names of their records.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (Text, ResourceType)> + '_ {
+        let members = self.stages.iter().flat_map(|stage| &stage.members).zip(self.step_names());
+        members.flat_map(|(member, name)| member.resources().map(move |resource| (name.clone(), resource)))
     }
 
     /// The pipeline as the state machine sees it, with the orchestrator's defaults filled in.
     pub(crate) fn plan(&self, defaults: &StepPolicy) -> Arc<Plan> {
-        let steps = self.stages.iter().zip(self.step_names());
-        let stages =
-            steps.map(|(stage, name)| StepPlan { name, policy: stage.options.policy(defaults) }).collect();
+        let mut names = self.step_names().into_iter();
+        let stages = self.stages.iter().map(|stage| stage.plan(&mut names, defaults)).collect();
         Arc::new(Plan { definition: self.key(), stages })
     }
 }

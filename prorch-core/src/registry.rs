@@ -134,14 +134,12 @@ impl Catalog {
 }
 
 fn check_resources(known: &Known, resources: &Resources) -> Result<(), Error> {
-    for (stage, step) in known.pipeline.stages().iter().zip(&known.plan.stages) {
-        if let Some(missing) = stage.resources().find(|wanted| !resources.has(*wanted)) {
-            return Err(Error::MissingResource {
-                pipeline: known.pipeline.name(),
-                step: step.name.to_string(),
-                resource: missing.name(),
-            });
-        }
+    match known.pipeline.resources().find(|(_, wanted)| !resources.has(*wanted)) {
+        None => Ok(()),
+        Some((step, missing)) => Err(Error::MissingResource {
+            pipeline: known.pipeline.name(),
+            step: step.to_string(),
+            resource: missing.name(),
+        }),
     }
-    Ok(())
 }

@@ -18,6 +18,7 @@ mod worker;
 mod wake;
 mod turn;
 mod calls;
+mod handed;
 mod executor;
 mod leases;
 mod left;

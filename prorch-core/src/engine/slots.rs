@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::executor::Returned;
+use super::handed::Handed;
 use crate::model::{Epoch, Guard, Position, StoredRun, WorkerId};
 use crate::registry::Known;
 use crate::step::StepContext;
@@ -18,28 +19,34 @@ pub(super) struct SlotId {
 
 /// A run that this worker holds.
 pub(super) struct Held {
-    /// The run as it is stored, as far as this worker knows: after each commit the same update is applied here.
+    /// The run as it is when the last update that was queued has been applied.
     pub(super) stored: StoredRun,
     pub(super) known: Arc<Known>,
     /// When the claim or its last renewal was sent, by the clock's `elapsed`.
     pub(super) renewed: Duration,
-    pub(super) phase: Phase,
     /// Whether it was suspect of killing its worker when it was claimed.
     pub(super) suspect: bool,
+    pub(super) busy: Busy,
+    /// The calls under way.
+    pub(super) calls: Vec<Call>,
+    /// What came back while the run was busy.
+    pub(super) returned: Vec<(Call, Returned)>,
+    /// What this stage gets, where that had to be read.
+    pub(super) gathered: Option<(u32, Handed)>,
+    /// Whether the store refused what was decided about the run, since it was claimed.
+    pub(super) refused: bool,
 }
 
-/// What is being done with a held run.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most held runs are being called, and a box would cost each call"
-)]
-pub(super) enum Phase {
+/// What is being done with a held run beside the calls of its steps. One thing at a time: what calls return meanwhile
+/// waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// Nothing.
+    Free,
     /// An update of it is waiting or in flight.
     Writing,
-    /// Its inbox is being read.
+    /// Something of it is being read.
     Reading,
-    /// Its step is being called.
-    Calling(Call),
 }
 
 /// A call under way.
@@ -51,23 +58,40 @@ pub(super) struct Call {
     pub(super) cx: StepContext,
     pub(super) task: AbortHandle,
     pub(super) cancel: watch::Sender<bool>,
-    /// A renewal is waiting or in flight: what the call returns has to wait for its answer.
-    pub(super) renewing: bool,
-    pub(super) returned: Option<Returned>,
 }
 
 impl Held {
+    /// A run as it was claimed.
+    pub(super) fn new(stored: StoredRun, known: Arc<Known>, renewed: Duration) -> Self {
+        let suspect = stored.run.is_suspect();
+        let (calls, returned) = (Vec::new(), Vec::new());
+        Self { stored, known, renewed, suspect, busy: Busy::Free, calls, returned, gathered: None, refused: false }
+    }
+
     /// The guard of every update by this worker.
     pub(super) fn guard(&self, me: WorkerId) -> Guard {
         let epoch: Epoch = self.stored.run.epoch;
         Guard::Held(epoch, me)
     }
 
-    pub(super) fn call(&mut self) -> Option<&mut Call> {
-        match &mut self.phase {
-            Phase::Calling(call) => Some(call),
-            Phase::Writing | Phase::Reading => None,
-        }
+    /// The records whose calls have not been decided on.
+    pub(super) fn under_way(&self) -> Vec<Position> {
+        let returned = self.returned.iter().map(|(call, _)| call.position);
+        self.calls.iter().map(|call| call.position).chain(returned).collect()
+    }
+
+    /// Takes a call that came back from those under way.
+    pub(super) fn take_call(&mut self, serial: u64) -> Option<Call> {
+        let at = self.calls.iter().position(|call| call.serial == serial)?;
+        Some(self.calls.swap_remove(at))
+    }
+
+    /// Drops the calls under way, and what has come back. How many were under way.
+    pub(super) fn drop_calls(&mut self) -> usize {
+        self.returned.clear();
+        let dropped = self.calls.len();
+        self.calls.drain(..).for_each(|call| call.task.abort());
+        dropped
     }
 }
 
@@ -112,7 +136,7 @@ impl Slots {
         place.held.as_mut()
     }
 
-    /// Gives the place away. A call that is still under way is dropped.
+    /// Gives the place away. Calls that are still under way are dropped.
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Held> {
         let place = self.places.get_mut(id.index).filter(|place| place.generation == id.generation)?;
         let held = place.held.take()?;
@@ -120,9 +144,7 @@ impl Slots {
         self.free.push(id.index);
         self.taken -= 1;
         self.suspects -= usize::from(held.suspect);
-        if let Phase::Calling(call) = &held.phase {
-            call.task.abort();
-        }
+        held.calls.iter().for_each(|call| call.task.abort());
         Some(held)
     }
 

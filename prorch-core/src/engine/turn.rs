@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::slots::{Held, Phase, SlotId};
+use super::slots::{Busy, Held, SlotId};
 use super::worker::{Mode, Worker};
 use crate::error::Error;
 use crate::model::{Answer, Hold, Text, Update};
@@ -187,48 +187,32 @@ impl Worker {
             tracing::error!(run = %stored.run.id, "the store gave a run whose pipeline was not asked for");
             return None;
         };
-        let suspect = stored.run.is_suspect();
-        Some(self.slots.insert(Held { stored, known, renewed: sent, phase: Phase::Writing, suspect }))
+        Some(self.slots.insert(Held::new(stored, known, sent)))
     }
 
     fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
         match answer {
             Answer::Applied { inbox_seq } => self.on_applied(of, update, inbox_seq),
             Answer::Stale | Answer::Closed => self.on_stale(of.slot, was_sent_again),
-            Answer::Rejected(why) => self.on_rejected(of.slot, &why),
+            Answer::Rejected(why) => self.on_rejected(of.slot, update, why),
         }
     }
 
     fn on_applied(&mut self, of: Outgoing, update: &Update, inbox_seq: u64) {
         let slot = of.slot;
         let Some(held) = self.slots.get(slot) else { return };
-        update.apply(&mut held.stored);
         if update.releases() {
             self.release(slot);
             return;
         }
+        held.busy = Busy::Free;
         if let Hold::Claim(_) = update.hold {
             held.renewed = of.made;
         }
-        let has_mail = inbox_seq > held.stored.run.inbox_seq;
-        if matches!(held.phase, Phase::Calling(_)) {
-            self.on_renewed(slot, has_mail);
-        } else if has_mail {
-            held.phase = Phase::Reading;
+        if inbox_seq > held.stored.run.inbox_seq {
             self.read_mail(slot);
         } else {
             self.go_on(slot);
-        }
-    }
-
-    /// A renewal was answered: what the call returned meanwhile is decided on now.
-    fn on_renewed(&mut self, slot: SlotId, has_mail: bool) {
-        let Some(call) = self.slots.get(slot).and_then(Held::call) else { return };
-        call.renewing = false;
-        match call.returned.take() {
-            Some(returned) => self.on_outcome(slot, returned),
-            None if has_mail => self.read_mail(slot),
-            None => {}
         }
     }
 
@@ -258,14 +242,13 @@ impl Worker {
         }
     }
 
-    fn on_rejected(&mut self, slot: SlotId, why: &Text) {
+    fn on_rejected(&mut self, slot: SlotId, update: &Update, why: Text) {
         let Some(held) = self.slots.get(slot) else { return };
         let run = held.stored.run.id;
         tracing::error!(prorch.run = %run, %why, "the store refused what a step wants to write");
-        if matches!(held.phase, Phase::Calling(_)) {
-            self.on_renewed(slot, false);
-        } else {
-            self.refuse(slot, why);
+        match update.records.first().map(|write| write.record().position) {
+            Some(position) => self.read_again(slot, position, why),
+            None => drop(self.forget(slot)),
         }
     }
 }

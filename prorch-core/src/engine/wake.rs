@@ -6,8 +6,9 @@ use super::Stop;
 use super::executor::Returned;
 use super::slots::SlotId;
 use super::worker::Worker;
-use crate::model::{StoredRun, Timestamp};
-use crate::repository::{BoxFuture, StoreError, Turn};
+use super::handed::Handed;
+use crate::model::{Position, StoredRun, Text, Timestamp};
+use crate::repository::{BoxFuture, HandedError, StoreError, Turn};
 
 /// What comes to a worker on its one channel.
 pub(super) enum Inbound {
@@ -15,6 +16,10 @@ pub(super) enum Inbound {
     Returned { slot: SlotId, serial: u64, returned: Returned },
     /// A run's inbox was read.
     Mail { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
+    /// What a stage gets was read.
+    Handed { slot: SlotId, stage: u32, handed: Result<Handed, HandedError> },
+    /// A run was read again, because the store refused what was to be written about the record at this position.
+    Again { slot: SlotId, position: Position, why: Text, read: Result<Option<StoredRun>, StoreError> },
     /// The store says when something is due.
     NextDue(u64, Result<Option<Timestamp>, StoreError>),
     /// Somebody wants it to stop.

@@ -88,6 +88,12 @@ impl RecordWrite {
             Self::New(record) | Self::Changed(record) => record,
         }
     }
+
+    fn into_record(self) -> StepRecord {
+        match self {
+            Self::New(record) | Self::Changed(record) => record,
+        }
+    }
 }
 
 /// What a repository says to an [`Update`].
@@ -131,6 +137,25 @@ impl Update {
     pub fn post(run: RunId, message: Message) -> Self {
         let at = message.at;
         Self { posts: vec![Post { to: run, message }], ..Self::new(run, Guard::Post, Hold::Keep, at) }
+    }
+
+    /// This update and then `later`, which was decided as if this one had been applied, as one update.
+    #[must_use]
+    pub(crate) fn then(mut self, later: Self) -> Self {
+        for write in later.records {
+            let position = write.record().position;
+            let earlier = self.records.iter().position(|write| write.record().position == position);
+            match earlier.map(|at| &mut self.records[at]) {
+                Some(RecordWrite::New(record)) => *record = write.into_record(),
+                Some(changed) => *changed = write,
+                None => self.records.push(write),
+            }
+        }
+        self.removed.extend(later.removed);
+        self.taken.extend(later.taken);
+        self.posts.extend(later.posts);
+        self.starts.extend(later.starts);
+        Self { state: later.state.or(self.state), hold: later.hold, at: later.at, ..self }
     }
 
     /// Whether the worker gives the run back with this update, so that it has room for another.
@@ -184,7 +209,9 @@ impl Update {
         (!holds).then_some(refusal)
     }
 
-    fn write(&self, stored: &mut StoredRun) {
+    /// Writes the rows of the run itself, whatever the guard says: for whoever knows that the update will be sent, and
+    /// goes on from there.
+    pub(crate) fn write(&self, stored: &mut StoredRun) {
         if let Some(state) = &self.state {
             stored.run.state = state.clone();
         }

@@ -92,7 +92,7 @@ impl Orchestrator {
                 self.post(id, mail.clone(), event.kind()).await?;
                 return Ok(Told::Delivered);
             }
-            let decision = transition(&stored, &self.plan(&stored), event.clone(), now)
+            let decision = transition(&stored, &self.plan(&stored), event.clone(), &[], now)
                 .map_err(|refusal| Error::Refused { run: id, refusal })?;
             let update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
             match self.write(update).await? {

@@ -143,6 +143,7 @@ fn check_mail(mail: &Mail) -> Result<(), Text> {
             text(Some(payload), "the signal's payload")
         }
         Mail::Cancel { reason } => text(Some(reason), "the reason of the cancel"),
+        Mail::Ended { reason, .. } => text(reason.as_ref(), "the reason of the end"),
         Mail::Pause | Mail::Resume => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::{Resources, Step, StepError};
-use crate::model::{Kept, Mail, Message, Part, Plan, Position, RunId, Status, StepProgress, Text};
+use crate::model::{Kept, Mail, Message, Part, Plan, RunId, Status, StepProgress, Text};
 use crate::payload::Payload;
 use crate::repository::AnyRepository;
 
@@ -113,8 +113,7 @@ impl StepContext {
             ))
         };
         let history = self.call.facts.history.as_ref().ok_or_else(none)?;
-        let stage = history.plan.stages.iter().position(|step| step.name == S::NAME).ok_or_else(none)?;
-        let from = Position::of_stage(u32::try_from(stage).map_err(StepError::fatal)?);
+        let from = history.plan.position(S::NAME).ok_or_else(none)?;
         let stored = history.repository.get(self.run_id(), Part::Records { from, limit: 1 }).await?;
         let record = stored.and_then(|mut stored| stored.records.remove(&from));
         let output =

@@ -1,6 +1,6 @@
 use super::{Progress, RetryOptions, Step, StepContext, StepError};
 use crate::flow::FlowsInto;
-use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, Text, bounded};
+use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
 use crate::payload::Payload;
 
 /// A call that is to be made.
@@ -10,6 +10,8 @@ pub(crate) struct Invocation {
     pub(crate) state: Option<Text>,
     pub(crate) cx: StepContext,
     pub(crate) max_payload: usize,
+    /// The id of the run that the call may start.
+    pub(crate) spawn: RunId,
 }
 
 /// What came of a call.
@@ -27,7 +29,7 @@ where
     S: Step,
     Before: Payload + FlowsInto<S::Input>,
 {
-    let Invocation { mut hook, input, state, cx, max_payload } = call;
+    let Invocation { mut hook, input, state, cx, max_payload, spawn: _ } = call;
     let (before, mut step) = match decode::<S, Before>(&input, state.as_ref()) {
         Ok(decoded) => decoded,
         Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),

@@ -17,10 +17,17 @@ const fn after(kind: EventKind) -> Option<EventKind> {
     Some(match kind {
         Finished => Pending,
         Pending => AwaitSignal,
-        AwaitSignal => Errored,
+        AwaitSignal => Spawn,
+        Spawn => Errored,
         Errored => Failed,
         Failed => Cancelled,
-        Cancelled => Expired,
+        Cancelled => Begun,
+        Begun => Opened,
+        Opened => ChildFinished,
+        ChildFinished => ChildFailed,
+        ChildFailed => ChildCancelled,
+        ChildCancelled => Settled,
+        Settled => Expired,
         Expired => Crashed,
         Crashed => Leave,
         Leave => Cancel,
@@ -76,7 +83,7 @@ fn plan_for(status: Status, at_stage: u32) -> Plan {
     let mut plan = plan();
     if status == Status::Created && at_stage == 2 {
         plan.stages.truncate(1);
-        plan.stages[0].policy.retry.max_attempts = 1;
+        plan.stages[0].steps_mut()[0].policy.retry.max_attempts = 1;
     }
     plan
 }
@@ -85,7 +92,7 @@ fn cell(status: Status, at_stage: u32, event: Event) -> String {
     let stored = run(status, at_stage);
     assert_eq!(stored.run.status(), status);
     let kind = event.kind();
-    match transition(&stored, &plan_for(status, at_stage), event, at(9)) {
+    match transition(&stored, &plan_for(status, at_stage), event, &[], at(9)) {
         Err(refusal) => {
             assert_eq!(refusal, Refusal { status, event: kind });
             "refused".to_owned()
@@ -93,7 +100,7 @@ fn cell(status: Status, at_stage: u32, event: Event) -> String {
         Ok(Decision { state, next, .. }) => {
             let status = state.map_or(status, |state| state.status);
             match next {
-                Next::Call(_) => format!("{status}, goes on"),
+                Next::GoOn => format!("{status}, goes on"),
                 Next::Wait(_) => format!("{status}, waits"),
                 Next::End => format!("**{status}**"),
             }
