@@ -1,14 +1,14 @@
 use tokio::sync::watch;
 
-use super::{Shared, new_id};
 use super::executor::{Job, Limit, ReplyTo, Returned, execute};
 use super::slots::{Busy, Call, Held, SlotId};
 use super::wake::Inbound;
 use super::worker::Worker;
+use super::{Shared, new_id};
 use crate::model::{
-    Agenda, Answered, CauseKind, Event, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome, Part,
-    Position, RunId, Status, StepRecord, StoredRun, Text, Timestamp, Update, agenda, bounded, call_deadline,
-    transition,
+    Agenda, Answered, CauseKind, Event, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
+    Part, Position, RunId, Status, StepRecord, StoredRun, Text, Timestamp, Update, agenda, bounded,
+    call_deadline, transition,
 };
 use crate::repository::{StoreError, check_update};
 use crate::step::{CallFacts, History, Invocation, Reply, StepContext};
@@ -61,7 +61,9 @@ impl Worker {
         let Some(held) = self.slots.get(slot) else { return };
         let position = record.position;
         let plan = &held.known.plan;
-        let (Some(member), Some(step)) = (held.known.pipeline.member(position), plan.step(position)) else { return };
+        let (Some(member), Some(step)) = (held.known.pipeline.member(position), plan.step(position)) else {
+            return;
+        };
         let (cancel, cancelled) = watch::channel(held.stored.waiting_cancel().is_some());
         let cx = context(&self.shared, held, &record, cancelled);
         let attempt = cx.attempt();
@@ -296,8 +298,9 @@ fn event(call: &Call, returned: Returned, jitter: Jitter) -> Event {
     let (position, attempt) = (call.position, call.attempt);
     let answered =
         |hook, outcome, kept| Event::Answered(Answered { position, hook, attempt, outcome, kept }, jitter);
-    let erred =
-        |error: Text| answered(Hook::Continue, Outcome::Errored { error, retry_after: None }, Kept::default());
+    let erred = |error: Text| {
+        answered(Hook::Continue, Outcome::Errored { error, retry_after: None }, Kept::default())
+    };
     match returned {
         Returned::Reply(Reply::Answered { hook, outcome, kept }) => answered(hook, outcome, kept),
         Returned::Reply(Reply::Unreadable(why)) => Event::Leave(why),

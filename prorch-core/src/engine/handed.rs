@@ -29,8 +29,9 @@ pub(super) struct Items {
 
 impl Items {
     fn of(list: Text) -> Result<Self, HandedError> {
-        let items: Vec<&RawValue> = serde_json::from_str(&list)
-            .map_err(|error| HandedError::Missing(Text::from(format!("what was handed on is no list: {error}"))))?;
+        let items: Vec<&RawValue> = serde_json::from_str(&list).map_err(|error| {
+            HandedError::Missing(Text::from(format!("what was handed on is no list: {error}")))
+        })?;
         let begin = list.as_ptr() as usize;
         let span = |item: &&RawValue| {
             let from = item.get().as_ptr() as usize - begin;

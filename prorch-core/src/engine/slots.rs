@@ -65,7 +65,17 @@ impl Held {
     pub(super) fn new(stored: StoredRun, known: Arc<Known>, renewed: Duration) -> Self {
         let suspect = stored.run.is_suspect();
         let (calls, returned) = (Vec::new(), Vec::new());
-        Self { stored, known, renewed, suspect, busy: Busy::Free, calls, returned, gathered: None, refused: false }
+        Self {
+            stored,
+            known,
+            renewed,
+            suspect,
+            busy: Busy::Free,
+            calls,
+            returned,
+            gathered: None,
+            refused: false,
+        }
     }
 
     /// The guard of every update by this worker.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Stop;
 use super::executor::Returned;
+use super::handed::Handed;
 use super::slots::SlotId;
 use super::worker::Worker;
-use super::handed::Handed;
 use crate::model::{Position, StoredRun, Text, Timestamp};
 use crate::repository::{BoxFuture, HandedError, StoreError, Turn};
 

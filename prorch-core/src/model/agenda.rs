@@ -220,7 +220,6 @@ impl StoredRun {
     pub fn is_broken(&self) -> bool {
         self.current().any(|record| matches!(record.status, Status::Failed | Status::Cancelled))
     }
-
 }
 
 /// The record of a first step that stands alone, which is stored only when there is something to say in it: its first

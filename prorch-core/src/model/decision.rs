@@ -1,6 +1,4 @@
-use super::{
-    Guard, Hold, MessageId, NewRun, Post, RecordWrite, RunState, StoredRun, Timestamp, Update,
-};
+use super::{Guard, Hold, MessageId, NewRun, Post, RecordWrite, RunState, StoredRun, Timestamp, Update};
 
 /// What follows from an event: the rows to write, and what comes next.
 #[derive(Clone, Debug, PartialEq)]

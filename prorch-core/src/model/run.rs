@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, Hold, Locator, Message, Metadata, Position, RunId, Status, StepRecord, Text, Timestamp,
-    Update, WorkerId,
+    Epoch, Fan, Guard, Hold, Locator, Message, Metadata, Position, RunId, Status, StepRecord, Text,
+    Timestamp, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, and a fingerprint of the list.
@@ -325,9 +325,9 @@ impl StoredRun {
     fn frontier(&self) -> BTreeMap<Position, StepRecord> {
         let stage = self.stage();
         let before = stage.checked_sub(1).map(Position::of_stage);
-        let before = before.into_iter().flat_map(|first| {
-            self.records.range(first..Position { item: Part::WORK_BEFORE, ..first })
-        });
+        let before = before
+            .into_iter()
+            .flat_map(|first| self.records.range(first..Position { item: Part::WORK_BEFORE, ..first }));
         let fan = self.run.state.fan;
         let here = self.records.range(Position { stage, item: fan.map_or(0, |fan| fan.low) }..);
         let here = here.filter(|(_, record)| fan.is_none() || record.status != Status::Finished);

@@ -2,8 +2,8 @@
 
 use super::transition::{Draft, Facts};
 use super::{
-    Cause, CauseKind, Decision, Fan, Kept, Mail, Message, MessageId, Next, Position, Post, RecordWrite, RunId,
-    RunState, StagePlan, Status, StepRecord, Text,
+    Cause, CauseKind, Decision, Fan, Kept, Mail, Message, MessageId, Next, Position, Post, RecordWrite,
+    RunId, RunState, StagePlan, Status, StepRecord, Text,
 };
 
 impl Facts<'_> {
@@ -55,6 +55,13 @@ impl Facts<'_> {
         self.ended(draft, Status::Finished)
     }
 
+    /// The run comes to its first stage, unless it has done so.
+    pub(super) fn begin(&self) -> Decision {
+        let draft = self.begun(&Kept::default());
+        let has_begun = self.run.run.state.fan.is_some() || !self.run.records.is_empty();
+        if has_begun { self.rest(draft) } else { self.enter(draft, 0) }
+    }
+
     /// The run comes to `stage`.
     pub(super) fn enter(&self, mut draft: Draft, stage: u32) -> Decision {
         let Some(plan) = self.plan.stage(stage) else { return self.rest(draft) };
@@ -92,9 +99,7 @@ impl Facts<'_> {
     /// A record of the draft ended badly, for this cause. The first cause stands, unless it was only a cancel.
     pub(super) fn broken(&self, mut draft: Draft, cause: Cause) -> Decision {
         let state = self.state_of(&mut draft);
-        let is_worse = |old: &Cause| {
-            old.kind == CauseKind::Cancelled && cause.kind != CauseKind::Cancelled
-        };
+        let is_worse = |old: &Cause| old.kind == CauseKind::Cancelled && cause.kind != CauseKind::Cancelled;
         if state.cause.as_ref().is_none_or(is_worse) {
             state.cause = Some(cause);
         }
@@ -108,7 +113,8 @@ impl Facts<'_> {
             return if is_quiet { self.settle(draft) } else { draft.decision(Next::GoOn) };
         }
         let idle = |record: &&StepRecord| record.is_open() && !self.under_way.contains(&record.position);
-        let wakes = self.here(&draft).filter(idle).filter_map(|record| self.wakes(record, &draft.taken)).min();
+        let wakes =
+            self.here(&draft).filter(idle).filter_map(|record| self.wakes(record, &draft.taken)).min();
         if !is_quiet || wakes.is_some_and(|at| at <= self.now) {
             return draft.decision(Next::GoOn);
         }

@@ -42,7 +42,7 @@ pub fn transition(
                 Outcome::Cancelled(reason) => facts.give_up(position, reason, &kept),
             }
         }
-        (Created | Pending, Event::Begun) => facts.enter(facts.begun(&Kept::default()), 0),
+        (Created | Pending, Event::Begun) => facts.begin(),
         (Created | Pending, Event::Opened(width)) => facts.open(width),
         (Created | Pending, Event::ChildEnded { position, child, status, reason, message }) => {
             let kept = Kept::taking(Some(message));
@@ -113,7 +113,8 @@ impl Facts<'_> {
     /// The step is a run of its own, which is started with this input.
     fn spawn(&self, position: Position, run: RunId, input: Text, kept: &Kept) -> Decision {
         let Some(definition) = self.step(position).and_then(|step| step.child.clone()) else {
-            let text = Text::from("the step answered with a run to start, and its pipeline has no such run here");
+            let text =
+                Text::from("the step answered with a run to start, and its pipeline has no such run here");
             return self.fail(position, CauseKind::Error, text);
         };
         let mut record = self.pending(position, kept);
@@ -231,7 +232,8 @@ impl Facts<'_> {
         for record in self.run.current().filter(|record| record.is_open()) {
             self.cut(&mut draft, record.clone(), &reason);
         }
-        self.state_of(&mut draft).cause = Some(Cause { step: None, kind: CauseKind::Cancelled, text: reason });
+        self.state_of(&mut draft).cause =
+            Some(Cause { step: None, kind: CauseKind::Cancelled, text: reason });
         self.ended(draft, Status::Cancelled)
     }
 
@@ -259,7 +261,8 @@ impl Facts<'_> {
             ..self.run.run.state.clone()
         };
         let ended = |record: &&StepRecord| matches!(record.status, Status::Failed | Status::Cancelled);
-        let again = self.run.current().filter(ended).map(|record| RecordWrite::Changed(self.reopened(record)));
+        let again =
+            self.run.current().filter(ended).map(|record| RecordWrite::Changed(self.reopened(record)));
         let cancels = self.run.untaken().filter(|message| matches!(message.mail, Mail::Cancel { .. }));
         let taken = cancels.map(|message| message.id).collect();
         Draft { state: Some(state), records: again.collect(), taken, ..Draft::default() }

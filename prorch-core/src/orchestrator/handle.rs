@@ -85,7 +85,8 @@ impl<P: Pipeline> RunHandle<P> {
     /// What a run that has ended came to.
     async fn result(&self, stored: StoredRun) -> Result<P::Output, Error> {
         let (run, status) = (self.id, stored.run.status());
-        let unknown = || Cause { step: None, kind: CauseKind::Error, text: Text::from("no reason is stored") };
+        let unknown =
+            || Cause { step: None, kind: CauseKind::Error, text: Text::from("no reason is stored") };
         let cause = stored.run.state.cause.clone().unwrap_or_else(unknown);
         match status {
             Status::Failed => Err(Error::Failed { run, cause }),

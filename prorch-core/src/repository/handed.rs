@@ -59,7 +59,9 @@ pub(crate) async fn handed_on_by_stage(
         }
     }
     if !is_list {
-        return Err(HandedError::Missing(Text::from(format!("run {run} has no record of its stage {stage}"))));
+        return Err(HandedError::Missing(Text::from(format!(
+            "run {run} has no record of its stage {stage}"
+        ))));
     }
     list.push(']');
     Ok(Text::from(list))

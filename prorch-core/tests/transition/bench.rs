@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use prorch_core::model::{
     Answer, Answered, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message, MessageId,
-    NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, Status, StagePlan, StepPlan, StepPolicy, StepRecord,
-    StoredRun, Text, Timestamp, Update, WorkerId, definition_key, transition,
+    NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan, StepPolicy,
+    StepRecord, StoredRun, Text, Timestamp, Update, WorkerId, definition_key, transition,
 };
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
