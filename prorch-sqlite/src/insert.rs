@@ -8,8 +8,9 @@ use crate::definitions::{Definitions, Interned};
 use crate::error::Fault;
 
 const ADD: &str =
-    "INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, key, metadata, input)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+    "INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, parent, parent_position, key,
+    metadata, input)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
 const KNOWN_ID: &str = "SELECT 1 FROM runs WHERE id = ?1";
 const WITH_KEY: &str = "SELECT id FROM runs WHERE pipeline = ?1 AND key = ?2";
 
@@ -39,6 +40,8 @@ impl<'c> Inserts<'c> {
             new.priority,
             new.due_at.as_micros(),
             new.created_at.as_micros(),
+            new.parent.as_ref().map(|parent| parent.run.as_bytes()),
+            new.parent.map(|parent| i64::from(parent.position)),
             new.key.as_deref(),
             metadata_text(&new.metadata)?,
             &*new.input,

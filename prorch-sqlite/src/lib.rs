@@ -24,6 +24,7 @@ mod claim;
 mod read;
 mod search;
 mod columns;
+mod mail;
 mod codes;
 mod error;
 

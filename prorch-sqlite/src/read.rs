@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use prorch_core::repository::{Locator, Message, Part, Position, Run, RunId, StepRecord, StoredRun};
+use prorch_core::repository::{Fan, Locator, Message, Part, Position, Run, RunId, StepRecord, StoredRun};
 use rusqlite::{Connection, Params, Statement, params};
 
-use crate::columns::{self, message_columns, record_columns, run_columns};
+use crate::columns::{self, record_columns, run_columns};
 use crate::definitions::Definitions;
 use crate::error::Fault;
+use crate::mail::{self, message_columns};
+
+type Records = BTreeMap<Position, StepRecord>;
 
 const BY_ID: &str = concat!("SELECT ", run_columns!(), " FROM runs WHERE id = ?1");
 const BY_PLACE: &str = concat!("SELECT ", run_columns!(), " FROM runs WHERE run = ?1");
-/// The stage that the run came to last, and the one before it.
-const FRONTIER: &str = concat!(
+/// From the last record backwards, as far as somebody reads.
+const BACKWARDS: &str =
+    concat!("SELECT ", record_columns!(), " FROM records WHERE run = ?1 ORDER BY position DESC");
+/// Of a stage with several members those that have not finished; of the others no more than the status is looked at.
+const UNFINISHED: &str = concat!(
     "SELECT ",
     record_columns!(),
-    " FROM records WHERE run = ?1 AND position >= (
-        SELECT ((max(position) >> 32) - 1) << 32 FROM records WHERE run = ?1
-    ) ORDER BY position"
+    " FROM records WHERE run = ?1 AND position >= ?2 AND status <> 2 ORDER BY position"
 );
 const RECORDS: &str = concat!(
     "SELECT ",
@@ -33,7 +37,8 @@ const WAITING: &str = concat!(
 pub(crate) struct Reads<'c> {
     by_id: Statement<'c>,
     by_place: Statement<'c>,
-    frontier: Statement<'c>,
+    backwards: Statement<'c>,
+    unfinished: Statement<'c>,
     records: Statement<'c>,
     waiting: Statement<'c>,
 }
@@ -43,7 +48,8 @@ impl<'c> Reads<'c> {
         Ok(Self {
             by_id: connection.prepare(BY_ID)?,
             by_place: connection.prepare(BY_PLACE)?,
-            frontier: connection.prepare(FRONTIER)?,
+            backwards: connection.prepare(BACKWARDS)?,
+            unfinished: connection.prepare(UNFINISHED)?,
             records: connection.prepare(RECORDS)?,
             waiting: connection.prepare(WAITING)?,
         })
@@ -85,17 +91,60 @@ impl<'c> Reads<'c> {
     pub(crate) fn work(&mut self, bare: StoredRun) -> Result<StoredRun, Fault> {
         let place = bare.locator.0.cast_signed();
         // Every write to a run's records is made under an epoch, and the first one is 1.
-        let records =
-            if bare.run.epoch.0 == 0 { BTreeMap::new() } else { all_records(&mut self.frontier, [place])? };
+        let records = match bare.run.state.fan {
+            _ if bare.run.epoch.0 == 0 => Records::new(),
+            Some(fan) => self.among_many(place, fan)?,
+            None => self.last_two(place)?,
+        };
         let inbox = if bare.run.inbox_seq == 0 { Vec::new() } else { self.waiting(place)? };
         Ok(StoredRun { records, inbox, ..bare })
+    }
+
+    /// The records of a stage with several members that have not finished, and the first of the stage before.
+    fn among_many(&mut self, place: i64, fan: Fan) -> Result<Records, Fault> {
+        let low = Position { stage: fan.stage, item: fan.low };
+        let mut records = all_records(&mut self.unfinished, params![place, i64::from(low)])?;
+        if let Some(stage) = fan.stage.checked_sub(1) {
+            records.append(&mut self.first_of(place, stage)?);
+        }
+        Ok(records)
+    }
+
+    /// The records of the last stage that the run came to, and the first of the stage before: read backwards, which for
+    /// stages of one step is two rows and their neighbour.
+    fn last_two(&mut self, place: i64) -> Result<Records, Fault> {
+        let mut records = Records::new();
+        let mut last = None;
+        let mut rows = self.backwards.query([place])?;
+        while let Some(row) = rows.next()? {
+            let position = columns::position(row)?;
+            let behind = last.get_or_insert(position.stage).abs_diff(position.stage);
+            if behind == 1 && position.item >= Part::WORK_BEFORE {
+                drop(rows);
+                records.append(&mut self.first_of(place, position.stage)?);
+                break;
+            }
+            if behind > 1 {
+                break;
+            }
+            records.insert(position, columns::record(row)?);
+        }
+        Ok(records)
+    }
+
+    /// The first records of a stage that the run has left.
+    fn first_of(&mut self, place: i64, stage: u32) -> Result<Records, Fault> {
+        let from = Position::of_stage(stage);
+        let mut records = all_records(&mut self.records, params![place, i64::from(from), Part::WORK_BEFORE])?;
+        records.retain(|at, _| at.stage == stage && at.item < Part::WORK_BEFORE);
+        Ok(records)
     }
 
     fn waiting(&mut self, place: i64) -> Result<Vec<Message>, Fault> {
         let mut rows = self.waiting.query([place])?;
         let mut inbox = Vec::new();
         while let Some(row) = rows.next()? {
-            inbox.push(columns::message(row)?);
+            inbox.push(mail::message(row)?);
         }
         Ok(inbox)
     }
@@ -110,12 +159,9 @@ fn one(
     rows.next()?.map(|row| columns::run(row, definitions)).transpose()
 }
 
-fn all_records(
-    statement: &mut Statement<'_>,
-    range: impl Params,
-) -> Result<BTreeMap<Position, StepRecord>, Fault> {
+fn all_records(statement: &mut Statement<'_>, range: impl Params) -> Result<Records, Fault> {
     let mut rows = statement.query(range)?;
-    let mut records = BTreeMap::new();
+    let mut records = Records::new();
     while let Some(row) = rows.next()? {
         let record = columns::record(row)?;
         records.insert(record.position, record);
