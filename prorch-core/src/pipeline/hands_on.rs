@@ -136,7 +136,8 @@ impl<H: HandsOnItems> HandsOn for ItemOf<H> {
 
 /// The texts of a stored list.
 fn parts(stored: &str) -> Result<Vec<&RawValue>, PayloadError> {
-    serde_json::from_str(stored).map_err(|error| PayloadError::new::<Vec<serde_json::Value>>("decoded", &error))
+    serde_json::from_str(stored)
+        .map_err(|error| PayloadError::new::<Vec<serde_json::Value>>("decoded", &error))
 }
 
 macro_rules! groups {

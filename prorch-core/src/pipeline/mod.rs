@@ -133,4 +133,3 @@ impl PipelineDefinition {
         Arc::new(Plan { definition: self.key(), stages })
     }
 }
-

@@ -204,4 +204,3 @@ impl std::fmt::Debug for Member {
         f.write_str(self.name)
     }
 }
-

@@ -33,10 +33,11 @@ where
     Before: FlowsInto<S::Input>,
 {
     let Invocation { mut hook, input, state, cx, max_payload, spawn: _ } = call;
-    let (before, mut step) = match decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?))) {
-        Ok(decoded) => decoded,
-        Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
-    };
+    let (before, mut step) =
+        match decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?))) {
+            Ok(decoded) => decoded,
+            Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
+        };
     let input: S::Input = before.flow();
     let mut answer = match hook {
         Hook::Start => step.on_start(&input, &cx).await,
