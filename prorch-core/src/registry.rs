@@ -93,16 +93,25 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Adds a pipeline, unless it is there already.
+    /// Adds a pipeline and those that its steps run, unless they are there already.
     pub(crate) fn add(&self, pipeline: &'static PipelineDefinition) -> Result<(), Error> {
+        if self.insert(pipeline)? {
+            // Those that its steps run, which may run it again.
+            pipeline.children().try_for_each(|child| self.add(child))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it was not there.
+    fn insert(&self, pipeline: &'static PipelineDefinition) -> Result<bool, Error> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match known.get(pipeline.name()) {
             None => {
                 let plan = pipeline.plan(&self.defaults);
                 known.insert(pipeline.name(), Arc::new(Known { pipeline, plan }));
-                Ok(())
+                Ok(true)
             }
-            Some(other) if std::ptr::eq(other.pipeline, pipeline) => Ok(()),
+            Some(other) if std::ptr::eq(other.pipeline, pipeline) => Ok(false),
             Some(other) => Err(Error::DuplicateName {
                 name: pipeline.name(),
                 first: other.pipeline.declared_in(),

@@ -161,6 +161,7 @@ impl Worker {
             return self.update_for(slot, Event::Answered(refused, *jitter), now);
         }
         update.write(&mut held.stored);
+        held.stored.let_go(&update);
         Some(update)
     }
 

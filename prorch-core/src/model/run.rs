@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, Hold, Locator, Message, Metadata, Position, RunId, Status, StepRecord, Text,
-    Timestamp, Update, WorkerId,
+    Epoch, Fan, Guard, Hold, Locator, Message, Metadata, Position, RecordWrite, RunId, Status, StepRecord,
+    Text, Timestamp, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, and a fingerprint of the list.
@@ -320,6 +320,19 @@ impl StoredRun {
             ),
         };
         Self { run: self.run.clone(), locator: self.locator, records, inbox }
+    }
+
+    /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
+    /// not grow in the memory of whoever holds it.
+    pub(crate) fn let_go(&mut self, update: &Update) {
+        if self.run.state.fan.is_none() {
+            return;
+        }
+        for record in update.records.iter().map(RecordWrite::record) {
+            if record.status == Status::Finished && record.position.item >= Part::WORK_BEFORE {
+                self.records.remove(&record.position);
+            }
+        }
     }
 
     fn frontier(&self) -> BTreeMap<Position, StepRecord> {

@@ -1,7 +1,7 @@
 use super::{Progress, RetryOptions, Step, StepContext, StepError};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
-use crate::payload::Payload;
+use crate::payload::{Payload, PayloadError};
 
 /// A call that is to be made.
 pub(crate) struct Invocation {
@@ -24,16 +24,20 @@ pub(crate) enum Reply {
 }
 
 /// Calls a step: decodes, calls the hook, encodes. A panic anywhere in it is the caller's to catch.
-pub(crate) async fn invoke<S, Before>(call: Invocation) -> Reply
+pub(crate) async fn invoke<S, Before>(
+    call: Invocation,
+    decode_before: fn(&str) -> Result<Before, PayloadError>,
+) -> Reply
 where
     S: Step,
-    Before: Payload + FlowsInto<S::Input>,
+    Before: FlowsInto<S::Input>,
 {
     let Invocation { mut hook, input, state, cx, max_payload, spawn: _ } = call;
-    let (before, mut step) = match decode::<S, Before>(&input, state.as_ref()) {
-        Ok(decoded) => decoded,
-        Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
-    };
+    let (before, mut step) =
+        match decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?))) {
+            Ok(decoded) => decoded,
+            Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
+        };
     let input: S::Input = before.flow();
     let mut answer = match hook {
         Hook::Start => step.on_start(&input, &cx).await,
@@ -47,13 +51,8 @@ where
     settle(hook, outcome, &step, &cx, max_payload)
 }
 
-fn decode<S: Step, Before: Payload>(
-    input: &str,
-    state: Option<&Text>,
-) -> Result<(Before, S), crate::payload::PayloadError> {
-    let before = Before::decode(input)?;
-    let step = state.map_or_else(|| Ok(S::default()), |state| S::decode(state))?;
-    Ok((before, step))
+fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
+    state.map_or_else(|| Ok(S::default()), |state| S::decode(state))
 }
 
 fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload: usize) -> Outcome {
@@ -108,7 +107,7 @@ fn is_empty(state: &Text) -> bool {
 }
 
 /// The JSON of a value, or the outcome of having none: that fails the step for good.
-fn encode<T: Payload>(value: &T, what: &str, max_payload: usize) -> Result<Text, Outcome> {
+pub(crate) fn encode<T: Payload>(value: &T, what: &str, max_payload: usize) -> Result<Text, Outcome> {
     let json = value.encode().map_err(|error| {
         Outcome::Failed(CauseKind::Error, bounded(&format!("the step's {what}: {error}"), MAX_REASON))
     })?;
