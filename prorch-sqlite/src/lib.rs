@@ -27,6 +27,8 @@ mod columns;
 mod mail;
 mod codes;
 mod error;
+#[cfg(test)]
+mod plan;
 
 pub use builder::{Durability, SqliteBuilder};
 pub use repository::SqliteRepository;

@@ -168,3 +168,58 @@ fn all_records(statement: &mut Statement<'_>, range: impl Params) -> Result<Reco
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus::VmStep;
+
+    use super::*;
+    use crate::plan::plan;
+
+    #[test]
+    fn records_are_found_by_their_places_and_need_no_sorting() {
+        for (sql, range) in
+            [(BACKWARDS, "run=?"), (UNFINISHED, "run=? AND position>?"), (RECORDS, "run=? AND position>?")]
+        {
+            let expected = format!("SEARCH records USING PRIMARY KEY ({range})");
+            assert_eq!(plan(sql), expected, "{sql}");
+        }
+    }
+
+    /// A run of which 10,000 members of stage 1 have finished, and ten are open.
+    const MANY: &str = "
+        INSERT INTO pipelines VALUES (1, 'p');
+        INSERT INTO definitions VALUES (1, 1, 1);
+        INSERT INTO runs (run, id, definition, pipeline, status, priority, epoch, created_at, input, fan_stage, fan_width,
+            fan_entered, fan_finished, fan_low)
+        VALUES (1, zeroblob(16), 1, 1, 1, 5, 1, 0, '1', 1, 10010, 10010, 10000, 10000);
+        WITH RECURSIVE items (item) AS (SELECT 0 UNION ALL SELECT item + 1 FROM items WHERE item < 10009)
+        INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at)
+        SELECT 1, (1 << 32) + item, 'member', iif(item < 10000, 2, 1), 0, 1, 0, 0 FROM items;";
+    const LEFT: &str = "
+        UPDATE runs SET fan_stage = NULL, fan_width = NULL, fan_entered = NULL, fan_finished = NULL, fan_low = NULL;
+        INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at)
+        VALUES (1, 2 << 32, 'after', 1, 0, 1, 0, 0);";
+
+    #[test]
+    fn what_has_finished_costs_nothing() {
+        let connection = crate::open::in_memory().unwrap();
+        connection.execute_batch(MANY).unwrap();
+        let mut definitions = Definitions::prepare(&connection).unwrap();
+        let mut reads = Reads::prepare(&connection).unwrap();
+        let mut work = |reads: &mut Reads<'_>| {
+            let stored =
+                reads.get(&mut definitions, RunId::from_bytes([0; 16]), Part::Work).unwrap().unwrap();
+            let statements = [&reads.backwards, &reads.unfinished, &reads.records];
+            let steps: i32 = statements.map(|statement| statement.reset_status(VmStep)).iter().sum();
+            (stored.records.len(), steps)
+        };
+        let (found, steps) = work(&mut reads);
+        assert_eq!(found, 10);
+        assert!(steps < 500, "{steps} steps among many");
+        connection.execute_batch(LEFT).unwrap();
+        let (found, steps) = work(&mut reads);
+        assert_eq!(found, 9);
+        assert!(steps < 500, "{steps} steps in the stage after");
+    }
+}
