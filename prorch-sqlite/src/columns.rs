@@ -16,7 +16,8 @@ macro_rules! run_columns {
     () => {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
          fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
-         parent_position, key, stuck, cause_kind, cause_step, cause, metadata, input, output"
+         parent_position, key, stuck, cause_kind, cause_step, cause, metadata, \
+         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output"
     };
 }
 /// The columns of [`record`], in its order.

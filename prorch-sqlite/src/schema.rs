@@ -138,7 +138,7 @@ CREATE TABLE runs_2 (
     cause_step TEXT,
     cause TEXT,
     metadata TEXT,
-    input TEXT NOT NULL,
+    input TEXT, -- none when it is long: then it is in `inputs`
     output TEXT,
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
     lane INTEGER GENERATED ALWAYS AS
@@ -160,6 +160,12 @@ SELECT run, id, definition, pipeline, status, priority, paused, crashes, epoch, 
 FROM runs;
 DROP TABLE runs;
 ALTER TABLE runs_2 RENAME TO runs;
+
+-- SQLite writes a row whole, and a run's row is written often: long inputs are kept apart.
+CREATE TABLE inputs (
+    run INTEGER PRIMARY KEY,
+    input TEXT NOT NULL
+) STRICT;
 
 CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 

@@ -123,8 +123,13 @@ impl Pair {
             parent: self.dice.maybe(|dice| Parent { run: known, position: dice.position() }),
             metadata: self.dice.metadata(),
             due_at: self.time(),
-            ..NewRun::new(id, self.definition(), self.dice.text(), self.now)
+            ..NewRun::new(id, self.definition(), self.input(), self.now)
         }
+    }
+
+    /// Now and then one that is long.
+    fn input(&mut self) -> Text {
+        if self.dice.one_in(8) { Text::from("1".repeat(5_000)) } else { self.dice.text() }
     }
 
     fn record(&mut self) -> StepRecord {

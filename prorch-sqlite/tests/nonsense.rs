@@ -27,7 +27,7 @@ fn claimed(claims: &[Claim]) -> Vec<RunId> {
 }
 
 /// Each breaks run 1 in another column.
-const EDITS: [(&str, &str); 13] = [
+const EDITS: [(&str, &str); 14] = [
     ("UPDATE runs SET metadata = '{oh' WHERE run = 1", "runs.metadata"),
     ("UPDATE runs SET status = 77 WHERE run = 1", "runs.status"),
     ("UPDATE runs SET definition = 99, definition = 1, cause_kind = 9 WHERE run = 1", "runs.cause_kind"),
@@ -46,6 +46,7 @@ const EDITS: [(&str, &str); 13] = [
         "messages.kind",
     ),
     ("UPDATE runs SET fan_stage = 1, fan_entered = 2, fan_finished = 1 WHERE run = 1", "runs.fan_low"),
+    ("UPDATE runs SET input = NULL WHERE run = 1", "runs.input"),
     ("UPDATE runs SET fan_stage = -1 WHERE run = 1", "runs.fan_stage"),
     ("UPDATE runs SET parent = zeroblob(16) WHERE run = 1", "runs.parent_position"),
     (

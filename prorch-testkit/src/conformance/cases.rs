@@ -226,6 +226,7 @@ macro_rules! conformance {
                 text: [
                     any_text_is_kept_to_the_letter,
                     an_empty_text_is_not_none,
+                    inputs_of_every_length_are_kept,
                     ten_megabytes_are_kept,
                     names_that_look_like_commands_are_names,
                 ]
