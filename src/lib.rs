@@ -23,7 +23,7 @@ pub use prorch_core::step::{
 };
 pub use prorch_core::testing;
 #[cfg(feature = "sqlite")]
-pub use prorch_sqlite::{Durability, SqliteRepository};
+pub use prorch_sqlite::{Durability, SqliteBuilder, SqliteRepository};
 
 #[doc(hidden)]
 pub use prorch_core::private as __private;

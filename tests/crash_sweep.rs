@@ -1,47 +1,80 @@
-//! A worker is cut off at every write that it makes, before and after it took effect: what was committed is never done
-//! again, what was not is done again once, and the run gets to the same end.
+//! A worker is cut off at every write that it makes, before, within and after it took effect; writes are refused, their
+//! answers lost, and some arrive when others were made: what was committed is never done again, what was not is done
+//! again once, and each run gets to the same end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prorch::Status;
 use prorch::prelude::*;
-use prorch::repository::{MemoryRepository, Repository, Text};
+use prorch::repository::{MemoryRepository, Repository, StoredRun, Text};
 use prorch_testkit::crash_sweep;
-use prorch_testkit::sweep::{Fault, Swept};
+use prorch_testkit::faults::Fault;
+use prorch_testkit::sweep::Swept;
 
-/// How often each call reached the world outside.
-#[derive(Clone, Debug, Default)]
-struct World(Arc<[AtomicU32; 4]>);
+/// How often each call was made for one order.
+type Counts = [u32; 5];
 
 const CHARGE: usize = 0;
-const SHIP: usize = 1;
-const REPORT_START: usize = 2;
-const REPORT_CONTINUE: usize = 3;
+const PACK: usize = 1;
+const SHIP: usize = 2;
+const REPORT_START: usize = 3;
+const REPORT_CONTINUE: usize = 4;
+
+/// What reached the world outside, by the order's cents.
+#[derive(Clone, Debug, Default)]
+struct World(Arc<Mutex<Effects>>);
+
+#[derive(Clone, Debug, Default)]
+struct Effects {
+    now: BTreeMap<u64, Counts>,
+    /// What was done when the last worker began.
+    before: BTreeMap<u64, Counts>,
+}
 
 impl World {
-    /// Does it once more, and says how often it was done.
-    fn does(&self, what: usize) -> u32 {
-        self.0[what].fetch_add(1, Ordering::SeqCst) + 1
+    fn with<T>(&self, work: impl FnOnce(&mut Effects) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The counts, which begin anew with that.
-    fn take(&self) -> [u32; 4] {
-        std::array::from_fn(|what| self.0[what].swap(0, Ordering::SeqCst))
+    /// Does it once more for the call's order, and says how often it was done.
+    fn does(&self, what: usize, cx: &StepContext) -> Result<u32, StepError> {
+        let order = cx.run_input::<u64>()?;
+        Ok(self.with(|effects| {
+            let counts = effects.now.entry(order).or_default();
+            counts[what] += 1;
+            counts[what]
+        }))
+    }
+
+    fn a_worker_begins(&self) {
+        self.with(|effects| effects.before = effects.now.clone());
+    }
+
+    /// What was done before the last worker and in all; it begins anew with that.
+    fn take(&self) -> Effects {
+        self.with(std::mem::take)
     }
 }
 
 /// Done in one call.
 #[step]
-async fn charge(cents: u64, world: &World) -> StepResult<u64> {
-    world.does(CHARGE);
+async fn charge(cents: u64, world: &World, cx: &StepContext) -> StepResult<u64> {
+    world.does(CHARGE, cx)?;
+    finish(cents + 1)
+}
+
+/// As well: then two commits follow each other under one claim.
+#[step]
+async fn pack(cents: u64, world: &World, cx: &StepContext) -> StepResult<u64> {
+    world.does(PACK, cx)?;
     finish(cents + 1)
 }
 
 /// Errs the first time that it is called, and is retried.
 #[step(retry(max_attempts = 3, backoff = "1s..1m"))]
-async fn ship(cents: u64, world: &World) -> StepResult<u64> {
-    if world.does(SHIP) == 1 {
+async fn ship(cents: u64, world: &World, cx: &StepContext) -> StepResult<u64> {
+    if world.does(SHIP, cx)? == 1 {
         return Err("the lorry did not come".into());
     }
     finish(cents + 10)
@@ -58,89 +91,133 @@ impl Step for Report {
     type Output = String;
 
     async fn on_start(&mut self, _: &u64, cx: &StepContext) -> StepResult<String> {
-        cx.resource::<World>()?.does(REPORT_START);
+        cx.resource::<World>()?.does(REPORT_START, cx)?;
         self.lines += 1;
         pending()
     }
 
     async fn on_continue(&mut self, cents: &u64, cx: &StepContext) -> StepResult<String> {
-        cx.resource::<World>()?.does(REPORT_CONTINUE);
+        cx.resource::<World>()?.does(REPORT_CONTINUE, cx)?;
         self.lines += 1;
         finish(format!("{cents} in {} lines", self.lines))
     }
 }
 
-#[pipeline(steps = [charge, ship, Report])]
+#[pipeline(steps = [charge, pack, ship, Report])]
 struct Order;
 
-/// How often each call must have been made: as often as without a fault, and once more if its answer was lost.
-fn expected(swept: &Swept) -> [u32; 4] {
-    let mut counts = [1, 2, 1, 1];
-    for write in swept.lost.iter().flat_map(|update| &update.records) {
-        let record = write.record();
-        match (record.name.as_str(), record.status, record.errors) {
-            ("charge", Status::Finished, _) => counts[CHARGE] += 1,
-            ("ship", Status::Finished, _) => counts[SHIP] += 1,
-            ("Report", Status::Pending, _) => counts[REPORT_START] += 1,
-            ("Report", Status::Finished, _) => counts[REPORT_CONTINUE] += 1,
-            // What `ship` does after its first error does not depend on whether that was written; a step that the run
-            // has only come to was not called.
-            ("ship", Status::Created, _) | (_, Status::Created, 0) => {}
-            other => panic!("no step of this pipeline writes {other:?}"),
-        }
+fn order_of(stored: &StoredRun) -> u64 {
+    stored.run.input.parse().expect("the input is a number")
+}
+
+/// The calls that a worker has to make for an order that is stored like this: those whose end was not committed.
+fn to_do(stored: Option<&StoredRun>, done: Counts) -> Counts {
+    let status = |name: &str| {
+        let records = stored.into_iter().flat_map(|stored| stored.records.values());
+        records.filter(|record| record.name == name).map(|record| record.status).next()
+    };
+    let open = |name| u32::from(status(name) != Some(Status::Finished));
+    let ships = open("ship") * if done[SHIP] == 0 { 2 } else { 1 };
+    let starts = u32::from(matches!(status("Report"), None | Some(Status::Created)));
+    [open("charge"), open("pack"), ships, starts, open("Report")]
+}
+
+/// How often the calls of an order must have been made: those before the worker died, and those that were to do then.
+fn expected(swept: &Swept, order: u64, done: Counts) -> Counts {
+    let mut at_death = swept.at_death.iter().flatten();
+    let stored = at_death.find(|stored| order_of(stored) == order);
+    let to_do = to_do(stored, done);
+    std::array::from_fn(|call| done[call] + to_do[call])
+}
+
+/// Checks what came of a fault, and says whether a call was made again because of it.
+fn check(swept: &Swept, world: &World, orders: &[u64]) -> bool {
+    let what = format!("{:?} at write {}", swept.fault, swept.write);
+    let effects = world.take();
+    let of = |all: &BTreeMap<u64, Counts>, order| all.get(&order).copied().unwrap_or_default();
+    for order in orders {
+        let done = of(&effects.before, *order);
+        assert_eq!(of(&effects.now, *order), expected(swept, *order, done), "{what}: {swept:#?}");
     }
-    counts
+    let by_order: BTreeMap<u64, _> = swept.stored.iter().map(|stored| (order_of(stored), stored)).collect();
+    assert_eq!(swept.stored.len(), by_order.len(), "{what}: an order was started twice");
+    assert_eq!(by_order.len(), orders.len(), "{what}: an order is lost");
+    for (order, stored) in by_order {
+        assert_eq!(stored.run.status(), Status::Finished, "{what}: {stored:#?}");
+        let output = Text::from(format!("\"{} in 2 lines\"", order + 12));
+        assert_eq!(stored.run.state.output, Some(output), "{what}");
+        assert_eq!(stored.records.len(), 4, "{what}");
+        let open = stored.records.values().find(|record| record.status != Status::Finished);
+        assert_eq!(open, None, "{what}: the run is finished, and all its steps are");
+    }
+    assert_eq!(swept.at_death.is_some(), swept.fault.kills() && swept.happened, "{what}");
+    effects.now.values().flatten().sum::<u32>() > 6 * orders.len() as u32
 }
 
-fn check(swept: &Swept, world: &World) {
-    let (fault, write) = (swept.fault, swept.write);
-    assert_eq!(world.take(), expected(swept), "{fault:?} at write {write}; lost: {:#?}", swept.lost);
-    let run = &swept.stored.run;
-    assert_eq!(run.status(), Status::Finished, "{fault:?} at write {write}: {run:#?}");
-    assert_eq!(run.state.output, Some(Text::from("\"111 in 2 lines\"")), "{fault:?} at write {write}");
-    assert_eq!(swept.stored.records.len(), 3);
-    assert!(swept.stored.records.values().all(|record| record.status == Status::Finished));
-    assert_eq!(swept.runs, 1, "{fault:?} at write {write}: the order was started twice");
-    let died = matches!(fault, Fault::DiesBefore | Fault::DiesBetween | Fault::DiesAfter);
-    assert_eq!(swept.lives, 1 + u32::from(died && swept.happened), "{fault:?} at write {write}");
-    assert!(swept.lost.is_empty() || fault == Fault::DiesBefore);
-}
-
-/// Sweeps over a kind of repository, and says how many faults happened and how many of them lost an answer.
-async fn sweep<R: Repository>(open: impl AsyncFn() -> R) -> (u64, u32) {
+/// Sweeps over a kind of repository, and says how often each fault happened and how often it made a call be made again.
+async fn sweep<R: Repository>(open: impl AsyncFn() -> R, orders: &[u64]) -> BTreeMap<Fault, (u32, u32)> {
     let world = World::default();
-    let mut lost = 0;
-    let happened = crash_sweep::<Order, R>(
+    let mut seen: BTreeMap<Fault, (u32, u32)> = BTreeMap::new();
+    crash_sweep::<Order, R>(
         open,
-        100,
-        |builder| builder.resource(world.clone()),
+        orders.to_vec(),
+        |builder| {
+            world.a_worker_begins();
+            builder.resource(world.clone()).config(OrchestratorConfig::default().concurrency(2))
+        },
         |swept| {
-            check(swept, &world);
-            lost += u32::from(!swept.lost.is_empty());
+            let repeated = check(swept, &world, orders);
+            let (happened, again) = seen.entry(swept.fault).or_default();
+            *happened += u32::from(swept.happened);
+            *again += u32::from(repeated);
         },
     )
     .await;
-    (happened, lost)
+    seen
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+fn assert_swept(seen: &BTreeMap<Fault, (u32, u32)>, writes: u32) {
+    for (fault, (happened, again)) in seen {
+        // Within a write nobody dies that has no middle.
+        let at_least = if *fault == Fault::DiesBetween { 0 } else { writes };
+        assert!(*happened >= at_least, "{fault:?} happened {happened} times");
+        assert!(fault.kills() || *again == 0, "{fault:?} made {again} calls be made again");
+    }
+    assert!(seen[&Fault::DiesBefore].1 > 0, "answers were lost: {seen:?}");
+}
+
+/// A save, two claims, and six answers.
+const WRITES: u32 = 9;
+
+#[tokio::test]
 async fn every_crash_on_the_memory_repository() {
-    let (happened, lost) = sweep(async || MemoryRepository::new()).await;
-    // A save, two claims, and five answers: each is cut off before and after, refused, and its answer lost.
-    assert!(happened >= 4 * 8, "{happened}");
-    assert_eq!(lost, 5, "each of the five answers is lost once");
+    let seen = sweep(async || MemoryRepository::new(), &[100]).await;
+    assert_swept(&seen, WRITES);
+    assert_eq!(
+        seen[&Fault::DiesBefore].1,
+        5,
+        "each answer is lost once; that `ship` erred is not told in the counts"
+    );
+    assert_eq!(seen[&Fault::DiesAfter].1, 0, "what was committed is not done again");
+}
+
+#[tokio::test]
+async fn every_crash_among_several_runs() {
+    let seen = sweep(async || MemoryRepository::new(), &[100, 200, 300, 400]).await;
+    assert_swept(&seen, 2 * WRITES);
+    assert!(seen[&Fault::DiesBetween].0 > 0, "between what is committed and what is claimed: {seen:?}");
 }
 
 #[cfg(feature = "sqlite")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn every_crash_on_sqlite() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     let directory = tempfile::tempdir().expect("a directory for the test");
     let files = AtomicU32::new(0);
     let open = async || {
         let file = files.fetch_add(1, Ordering::SeqCst);
         SqliteRepository::open(directory.path().join(format!("{file}.db"))).expect("opens")
     };
-    let (happened, lost) = sweep(open).await;
-    assert!(happened >= 4 * 8, "{happened}");
-    assert_eq!(lost, 5, "each of the five answers is lost once");
+    assert_swept(&sweep(&open, &[100]).await, WRITES);
 }

@@ -4,6 +4,12 @@
 //! ```text
 //! cargo run --release -p prorch-bench -- compare --runs 20000 --in-flight 2048 --rounds 3
 //! ```
+//!
+//! And how two processes that write all the time share a file with a third that writes now and then:
+//!
+//! ```text
+//! cargo run --release -p prorch-bench -- share --seconds 10
+//! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
@@ -11,6 +17,7 @@ mod options;
 mod work;
 mod engine;
 mod raw;
+mod share;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -34,6 +41,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         Command::Sqlite => show("sqlite", options.runs, engine::sqlite(options)?),
         Command::RawSqlite => show("raw-sqlite", options.single_runs(), raw::single(options.single_runs())?),
         Command::Compare => return compare(options),
+        Command::Share => return share::share(options),
+        Command::Saturate => return share::saturate(options),
     }
     Ok(())
 }

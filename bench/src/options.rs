@@ -9,6 +9,10 @@ pub(crate) enum Command {
     RawSqlite,
     /// The last two in turn, and their ratio.
     Compare,
+    /// Several processes on one file.
+    Share,
+    /// One of those processes.
+    Saturate,
 }
 
 /// What was said on the command line.
@@ -18,10 +22,10 @@ pub(crate) struct Options {
     pub(crate) runs: usize,
     pub(crate) in_flight: usize,
     pub(crate) rounds: usize,
+    pub(crate) seconds: usize,
 }
 
-const USAGE: &str =
-    "usage: prorch-bench memory|sqlite|raw-sqlite|compare [--runs N] [--in-flight N] [--rounds N]";
+const USAGE: &str = "usage: prorch-bench memory|sqlite|raw-sqlite|compare|share [--runs N] [--in-flight N] [--rounds N] [--seconds N]";
 
 impl Options {
     /// Reads the command line, without the program's name.
@@ -31,9 +35,11 @@ impl Options {
             Some("sqlite") => Command::Sqlite,
             Some("raw-sqlite") => Command::RawSqlite,
             Some("compare") => Command::Compare,
+            Some("share") => Command::Share,
+            Some("saturate") => Command::Saturate,
             _ => return Err(USAGE.into()),
         };
-        let mut options = Self { command, runs: 20_000, in_flight: 2_048, rounds: 3 };
+        let mut options = Self { command, runs: 20_000, in_flight: 2_048, rounds: 3, seconds: 10 };
         while let Some(name) = words.next() {
             let number = words.next().and_then(|word| word.parse().ok()).filter(|number| *number > 0);
             let number = number.ok_or_else(|| format!("{name} takes a number from 1 on; {USAGE}"))?;
@@ -41,6 +47,7 @@ impl Options {
                 "--runs" => options.runs = number,
                 "--in-flight" => options.in_flight = number,
                 "--rounds" => options.rounds = number,
+                "--seconds" => options.seconds = number,
                 _ => return Err(format!("{name} is unknown; {USAGE}")),
             }
         }

@@ -11,7 +11,8 @@ use crate::model::Timestamp;
 
 /// Where an orchestrator reads the time, and by what it sleeps.
 pub trait Clock: Send + Sync + 'static {
-    /// The time, as it is stored. It should not jump while the process runs.
+    /// The time of day. An orchestrator reads it once, when it is built; from then on its time passes by
+    /// [`elapsed`](Self::elapsed), so that nothing happens when somebody sets the clock.
     fn now(&self) -> Timestamp;
 
     /// The time that passed since some fixed point. It never goes back and never jumps: leases end by it.

@@ -52,16 +52,25 @@ pub struct PayloadError {
     type_name: &'static str,
     verb: &'static str,
     reason: String,
+    line: usize,
+    column: usize,
 }
 
 impl PayloadError {
     pub(crate) fn new<T: ?Sized>(verb: &'static str, reason: &serde_json::Error) -> Self {
-        Self { type_name: std::any::type_name::<T>(), verb, reason: reason.to_string() }
+        let (line, column) = (reason.line(), reason.column());
+        Self { type_name: std::any::type_name::<T>(), verb, reason: reason.to_string(), line, column }
     }
 
     /// The text stands for a value of another type, whatever it says.
     pub(crate) fn another_type<T>() -> Self {
         let reason = "the last step hands on another type".to_owned();
-        Self { type_name: std::any::type_name::<T>(), verb: "decoded", reason }
+        Self { type_name: std::any::type_name::<T>(), verb: "decoded", reason, line: 0, column: 0 }
+    }
+
+    /// What is wrong, without what is said of the value itself: that may be a part of it, which is not for a log.
+    pub(crate) fn without_values(&self) -> String {
+        let Self { type_name, verb, line, column, .. } = self;
+        format!("a `{type_name}` can't be {verb}: it is another value from line {line}, column {column} on")
     }
 }

@@ -8,7 +8,8 @@ use rusqlite::{Connection, Statement};
 
 use crate::claim::Claims;
 use crate::definitions::Definitions;
-use crate::error::{Fault, Reach};
+use crate::error::{Fault, Reach, is_full};
+use crate::newest::Newest;
 use crate::reader::Reply;
 use crate::update::Updates;
 
@@ -57,9 +58,13 @@ pub(crate) enum Failure {
     AtCommit(rusqlite::Error),
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        Self::Before(fault)
+impl Failure {
+    /// Whether there was no room for it.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Before(Fault::Sqlite(error)) | Self::AtCommit(error) => is_full(error),
+            Self::Before(_) => false,
+        }
     }
 }
 
@@ -77,6 +82,7 @@ pub(crate) struct Batches<'c> {
     definitions: Definitions<'c>,
     updates: Updates<'c>,
     claims: Claims<'c>,
+    newest: Newest<'c>,
     commit: Statement<'c>,
     connection: &'c Connection,
 }
@@ -87,28 +93,30 @@ impl<'c> Batches<'c> {
             definitions: Definitions::prepare(connection)?,
             updates: Updates::prepare(connection)?,
             claims: Claims::prepare(connection)?,
+            newest: Newest::prepare(connection)?,
             commit: connection.prepare("COMMIT")?,
             connection,
         })
     }
 
-    /// Does what is requested and commits it; the caller has begun the transaction.
+    /// Does what is requested; the caller has begun the transaction and ends it.
     pub(crate) fn attempt(
         &mut self,
         requests: &[Request],
         care: Care,
-    ) -> Result<Vec<Result<Done, StoreError>>, Failure> {
-        let mut results = Vec::with_capacity(requests.len());
-        for request in requests {
-            results.push(self.serve(request, care)?);
-        }
-        self.commit.execute([]).map_err(Failure::AtCommit)?;
-        Ok(results)
+    ) -> Result<Vec<Result<Done, StoreError>>, Fault> {
+        requests.iter().map(|request| self.serve(request, care)).collect()
+    }
+
+    /// Ends the transaction for good.
+    pub(crate) fn commit(&mut self) -> Result<(), Failure> {
+        self.commit.execute([]).map(drop).map_err(Failure::AtCommit)
     }
 
     /// Ends a transaction that failed, unless SQLite has done so.
     pub(crate) fn roll_back(&mut self) -> rusqlite::Result<()> {
         self.definitions.forget();
+        self.newest.forget();
         if self.connection.is_autocommit() { Ok(()) } else { self.connection.execute_batch("ROLLBACK") }
     }
 
@@ -125,7 +133,9 @@ impl<'c> Batches<'c> {
                 claims.map_err(|fault| fault.into_error("no run could be claimed"))
             }
         };
-        Ok(Ok(Done { saved, answers, claims }))
+        let done = Done { saved, answers, claims };
+        self.newest.note(request, &done)?;
+        Ok(Ok(done))
     }
 
     fn save(&mut self, runs: &[NewRun]) -> Result<Vec<Saved>, Fault> {

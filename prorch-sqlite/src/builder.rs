@@ -64,8 +64,9 @@ impl SqliteBuilder {
         Self { readers, ..self }
     }
 
-    /// How long a write waits while another process or program holds the file, before it answers with an error that
-    /// [passes](StoreError::is_transient): 60 seconds unless told otherwise.
+    /// How long a write waits while another process or program keeps a transaction open that writes, before it answers
+    /// with an error that [passes](StoreError::is_transient) and names who it is: 60 seconds unless told otherwise. A
+    /// worker then sends it again. Of processes that work and are not frozen none waits for another so long.
     pub fn lock_wait(self, longest: Duration) -> Self {
         Self { lock_wait: longest, ..self }
     }

@@ -51,7 +51,7 @@ impl<'c> Claims<'c> {
             let candidates = self.due.candidates(definitions, &rest)?;
             let unreadable = self.take_all(definitions, &rest, &candidates, &mut claims)?;
             rest.limit = request.limit.saturating_sub(claims.len());
-            rest.suspect = request.suspect && !claims.iter().any(|claim| claim.stored.run.is_suspect());
+            rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
             if unreadable == 0 || rest.limit == 0 {
                 return Ok(claims);
             }
@@ -115,8 +115,8 @@ impl<'c> Claims<'c> {
 
     /// Leaves a row that can't be read for a while, with a note that says why. Whatever made it so may also have broken
     /// a rule of the table: that must not keep it at the front of the queue.
-    fn put_off(&self, place: i64, fault: &Fault, now: Timestamp) -> Result<(), Fault> {
-        tracing::warn!(prorch.place = place, %fault, "a run can't be read and is left for a minute");
+    fn put_off(&mut self, place: i64, fault: &Fault, now: Timestamp) -> Result<(), Fault> {
+        self.reads.name(place, fault);
         self.connection.execute_batch("PRAGMA ignore_check_constraints = ON")?;
         let due_at = (now + LEAVE_FOR).as_micros();
         let stuck = bounded(&fault.to_string(), MAX_REASON);

@@ -1,7 +1,9 @@
 //! Which runs are due, read from the index alone: what it costs does not depend on how many wait.
 
-use prorch_core::repository::{ClaimRequest, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Params, Statement, params};
+use std::time::Duration;
+
+use prorch_core::repository::{ClaimRequest, Clocks, Leases, Timestamp, WorkerId};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Statement, params};
 
 use crate::definitions::Definitions;
 use crate::error::Fault;
@@ -15,9 +17,11 @@ const NEXT_LENGTH: &str = "SELECT lease_length FROM runs INDEXED BY runs_due
 const IDLE: &str = "SELECT run, due_at FROM runs INDEXED BY runs_due
     WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length IS NULL AND due_at <= ?4
     ORDER BY due_at, run LIMIT ?5";
-const HELD: &str = "SELECT run, due_at FROM runs INDEXED BY runs_due
+const HELD: &str = "SELECT run, due_at, holder FROM runs INDEXED BY runs_due
     WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length = ?4 AND due_at BETWEEN ?5 AND ?6
-    ORDER BY due_at, run LIMIT ?7";
+    ORDER BY due_at, run";
+const HOLDERS: &str = "SELECT holder, due_at FROM runs INDEXED BY runs_due
+    WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length = ?4";
 const EARLIEST: &str = "SELECT due_at FROM runs INDEXED BY runs_due
     WHERE definition = ?1 AND lane = ?2 AND priority = ?3 AND lease_length IS ?4 ORDER BY due_at LIMIT 1";
 
@@ -47,6 +51,7 @@ pub(crate) struct Due<'c> {
     next_length: Statement<'c>,
     idle: Statement<'c>,
     held: Statement<'c>,
+    holders: Statement<'c>,
     earliest: Statement<'c>,
 }
 
@@ -57,6 +62,7 @@ impl<'c> Due<'c> {
             next_length: connection.prepare(NEXT_LENGTH)?,
             idle: connection.prepare(IDLE)?,
             held: connection.prepare(HELD)?,
+            holders: connection.prepare(HOLDERS)?,
             earliest: connection.prepare(EARLIEST)?,
         })
     }
@@ -118,15 +124,16 @@ impl<'c> Due<'c> {
         found: &mut Vec<Candidate>,
     ) -> Result<(), Fault> {
         let Queue { definition, lane, priority } = queue;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let due_by = request.due_by.as_micros();
-        read(&mut self.idle, [definition, lane, priority, due_by, most], priority, found)?;
+        let first = i64::try_from(most).unwrap_or(i64::MAX);
+        read(&mut self.idle, [definition, lane, priority, due_by, first], priority, found)?;
         let mut length = -1;
         while let Some(next) = self.next_length(queue, length)? {
             length = next;
             let ranges = [(i64::MIN, due_by.min(request.now.as_micros())), ahead(request.now, length)];
             for (from, to) in ranges.into_iter().filter(|(from, to)| from <= to) {
-                read(&mut self.held, [definition, lane, priority, length, from, to, most], priority, found)?;
+                let range = [definition, lane, priority, length, from, to];
+                read_held(&mut self.held, range, &request.leases, most, found)?;
             }
         }
         Ok(())
@@ -145,15 +152,53 @@ impl<'c> Due<'c> {
                 let mut queue = Queue { definition, lane, priority: -1 };
                 while let Some(next) = self.next_queue(queue)? {
                     queue = next;
-                    earliest = sooner(earliest, self.earliest_in(queue)?);
+                    earliest = sooner(earliest, self.earliest_in(queue, &request.leases)?);
                 }
             }
         }
         Ok(earliest.map(Timestamp::from_micros))
     }
 
-    fn earliest_in(&mut self, queue: Queue) -> Result<Option<i64>, Fault> {
+    /// Who holds runs, and what they stamped.
+    pub(crate) fn holders(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        request: &ClaimRequest,
+    ) -> Result<Clocks, Fault> {
+        let mut clocks = Clocks::default();
+        for definition in numbers(definitions, request)? {
+            for lane in REGULAR..=SUSPECT {
+                let mut queue = Queue { definition, lane, priority: -1 };
+                while let Some(next) = self.next_queue(queue)? {
+                    queue = next;
+                    self.holders_in(queue, &mut clocks)?;
+                }
+            }
+        }
+        Ok(clocks)
+    }
+
+    fn holders_in(&mut self, queue: Queue, clocks: &mut Clocks) -> Result<(), Fault> {
+        let Queue { definition, lane, priority } = queue;
+        let mut length = -1;
+        while let Some(next) = self.next_length(queue, length)? {
+            length = next;
+            let mut rows = self.holders.query([definition, lane, priority, length])?;
+            while let Some(row) = rows.next()? {
+                let until = Timestamp::from_micros(row.get(1)?);
+                if let Some(holder) = holder(row, 0)? {
+                    clocks.add(holder, until, Duration::from_micros(length.unsigned_abs()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn earliest_in(&mut self, queue: Queue, leases: &Leases) -> Result<Option<i64>, Fault> {
         let mut earliest = self.earliest_under(queue, None)?;
+        if !leases.end_by_time() {
+            return Ok(earliest);
+        }
         let mut length = -1;
         while let Some(next) = self.next_length(queue, length)? {
             length = next;
@@ -202,6 +247,37 @@ fn read(
     Ok(())
 }
 
+/// The same for runs that are held: at most so many, and only those whose lease is over.
+fn read_held(
+    statement: &mut Statement<'_>,
+    range: [i64; 6],
+    leases: &Leases,
+    most: usize,
+    found: &mut Vec<Candidate>,
+) -> Result<(), Fault> {
+    let priority = range[2];
+    let mut rows = statement.query(range)?;
+    let mut room = most;
+    while let Some(row) = rows.next()? {
+        let due_at = row.get(1)?;
+        let until = Timestamp::from_micros(due_at);
+        if holder(row, 2)?.is_none_or(|holder| leases.are_over(holder, until)) {
+            if room == 0 {
+                return Ok(());
+            }
+            room -= 1;
+            found.push(Candidate { priority, place: row.get(0)?, due_at });
+        }
+    }
+    Ok(())
+}
+
+/// Who holds the run; none when that can't be read: whoever takes such a run finds that out, and leaves it.
+fn holder(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<WorkerId>> {
+    let bytes = row.get_ref(column)?.as_blob().ok();
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(WorkerId::from_bytes))
+}
+
 /// Takes from `found`, which is sorted by urgency: one place in eight for the longest due, so that no run starves.
 fn choose(suspect: Option<Candidate>, found: Vec<Candidate>, limit: usize) -> Vec<Candidate> {
     let by_age = limit / 8;
@@ -226,12 +302,17 @@ fn sooner(one: Option<i64>, other: Option<i64>) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use prorch_core::repository::{Definition, WorkerId};
+    use rusqlite::StatementStatus;
+
     use super::*;
     use crate::plan::plan;
 
     #[test]
     fn what_a_claim_asks_is_found_in_the_index_and_needs_no_sorting() {
-        for sql in [NEXT_PRIORITY, NEXT_LENGTH, IDLE, HELD, EARLIEST] {
+        for sql in [NEXT_PRIORITY, NEXT_LENGTH, IDLE, HELD, HOLDERS, EARLIEST] {
             let plan = plan(sql);
             assert!(
                 plan.starts_with("SEARCH runs USING INDEX runs_due (definition=? AND lane=?"),
@@ -239,6 +320,59 @@ mod tests {
             );
             assert!(!plan.contains("B-TREE"), "{sql}: {plan}");
         }
+    }
+
+    /// Ten runs of a known pipeline behind so many of an unknown one, all due and more urgent.
+    fn behind(backlog: u32) -> Connection {
+        let connection = crate::open::in_memory().unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO pipelines VALUES (1, 'known'), (2, 'unknown');
+                 INSERT INTO definitions VALUES (1, 1, 1), (2, 2, 1);",
+            )
+            .unwrap();
+        let insert =
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+            INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, input)
+            SELECT randomblob(16), ?1, ?1, 0, ?3, ?3, 0, 'null' FROM numbers WHERE n <= ?2";
+        let mut insert = connection.prepare(insert).unwrap();
+        if backlog > 0 {
+            insert.execute([2, backlog, 0]).unwrap();
+        }
+        insert.execute([1, 10, 5]).unwrap();
+        drop(insert);
+        connection
+    }
+
+    /// What it costs to find ten runs, and when the next is due, in steps of SQLite's machine.
+    fn cost(connection: &Connection) -> i32 {
+        let mut definitions = Definitions::prepare(connection).unwrap();
+        let mut due = Due::prepare(connection).unwrap();
+        let now = Timestamp::from_micros(10);
+        let known = Definition { pipeline: "known".into(), fingerprint: 1 };
+        let request = ClaimRequest {
+            definitions: [known].into(),
+            limit: 100,
+            suspect: true,
+            holder: WorkerId::from_bytes([1; 16]),
+            lease: Duration::from_secs(30),
+            now,
+            due_by: now,
+            leases: prorch_core::repository::Leases::ByTime,
+        };
+        assert_eq!(due.candidates(&mut definitions, &request).unwrap().len(), 10);
+        assert_eq!(due.earliest(&mut definitions, &request).unwrap(), Some(Timestamp::from_micros(5)));
+        let statements = [&due.next_priority, &due.next_length, &due.idle, &due.held, &due.earliest];
+        for statement in statements {
+            assert_eq!(statement.get_status(StatementStatus::FullscanStep), 0, "a table is walked through");
+            assert_eq!(statement.get_status(StatementStatus::Sort), 0, "rows are sorted");
+        }
+        statements.map(|statement| statement.get_status(StatementStatus::VmStep)).iter().sum()
+    }
+
+    #[test]
+    fn a_backlog_that_is_unknown_here_costs_a_claim_nothing() {
+        assert_eq!(cost(&behind(20_000)), cost(&behind(1)));
     }
 
     fn candidates(due: &[(i64, i64)]) -> Vec<Candidate> {

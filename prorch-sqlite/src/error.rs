@@ -2,6 +2,7 @@
 
 use prorch_core::repository::{RunId, StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 /// Why something inside a transaction did not work.
 #[derive(Debug)]
@@ -19,6 +20,13 @@ pub(crate) enum Fault {
     Unstorable(String),
     /// The file is not what it must be.
     Misfit(String),
+    /// Somebody else has the file, and did not let go of it in time.
+    Held {
+        /// Who, in words.
+        holder: String,
+        /// What SQLite says.
+        error: rusqlite::Error,
+    },
 }
 
 /// How far a fault reaches.
@@ -42,6 +50,7 @@ impl Fault {
             Self::Sqlite(error) => reach(error),
             Self::Unreadable { .. } | Self::Unstorable(_) => Reach::Own,
             Self::Misfit(_) => Reach::File,
+            Self::Held { .. } => Reach::Passing,
         }
     }
 
@@ -52,6 +61,9 @@ impl Fault {
             Self::Unreadable { .. } => (StoreErrorKind::Corrupt, ""),
             Self::Unstorable(_) => (StoreErrorKind::Refused, ""),
             Self::Misfit(_) => (StoreErrorKind::Broken, ""),
+            Self::Held { .. } => {
+                (StoreErrorKind::Transient, "; end its transaction, or the process if it does not move")
+            }
         };
         StoreError::new(kind, format!("{what}: {self}{advice}"))
     }
@@ -60,7 +72,7 @@ impl Fault {
     pub(crate) fn into_error(self, what: &str) -> StoreError {
         let told = self.to_error(what);
         match self {
-            Self::Sqlite(error) => told.with_source(error),
+            Self::Sqlite(error) | Self::Held { error, .. } => told.with_source(error),
             _ => told,
         }
     }
@@ -84,17 +96,27 @@ impl std::fmt::Display for Fault {
             Self::Unreadable { column, why } => write!(f, "column {column}: {why}"),
             Self::Unstorable(what) => write!(f, "{what} can't be stored"),
             Self::Misfit(what) => f.write_str(what),
+            Self::Held { holder, error } => write!(f, "{holder} ({error})"),
         }
     }
 }
 
+/// Whether there was no room on the disk: for what was to be written, or for the index of the log to grow. SQLite calls
+/// that one an I/O error; nothing that is kept is in it.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(SQLITE_IOERR_SHMSIZE)
+}
+
 pub(crate) fn reach(error: &rusqlite::Error) -> Reach {
     use ErrorCode as Code;
+    if is_full(error) {
+        return Reach::Passing;
+    }
     match error.sqlite_error_code() {
         Some(
             Code::DatabaseBusy
             | Code::DatabaseLocked
-            | Code::DiskFull
             | Code::OutOfMemory
             | Code::OperationInterrupted
             | Code::SchemaChanged
@@ -125,7 +147,7 @@ fn kind(error: &rusqlite::Error) -> StoreErrorKind {
 /// What to do about it, where that can be said.
 fn advice(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "; make room, and it goes on",
+        _ if is_full(error) => "; make room, and it goes on",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "; another program holds the file: end its transaction"
         }
@@ -166,7 +188,13 @@ mod tests {
 
     #[test]
     fn what_passes_is_told_from_what_is_refused_and_from_a_file_that_is_lost() {
-        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_FULL, ffi::SQLITE_NOMEM] {
+        for code in [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_NOMEM,
+        ] {
             assert_eq!(told(code).kind(), StoreErrorKind::Transient, "{code}");
         }
         for code in [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG, ffi::SQLITE_MISMATCH] {
@@ -179,7 +207,9 @@ mod tests {
 
     #[test]
     fn an_error_says_what_to_do() {
-        assert!(told(ffi::SQLITE_FULL).to_string().contains("make room"));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert!(told(code).to_string().contains("make room"), "{code}");
+        }
         assert!(told(ffi::SQLITE_IOERR_FSYNC).to_string().contains("open it again"));
     }
 }

@@ -1,9 +1,8 @@
 //! What all clones of a repository share: the ways to its threads.
 
-use std::fmt;
-use std::sync::mpsc as plain;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::{fmt, io};
 
 use prorch_core::repository::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
@@ -11,11 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{Batches, Done, Request};
 use crate::builder::SqliteBuilder;
+use crate::condition::Condition;
 use crate::error::{Fault, broken};
+use crate::notice::{Notices, Stop};
 use crate::open;
 use crate::reader::{self, Read, Reply};
+use crate::told::Told;
 use crate::watch::{self, Changes};
-use crate::writer::{self, Call, Setting};
+use crate::writer::{self, Call, Setting, Shared};
 
 /// How many callers may wait in line before the next one waits to get into it.
 const LINE: usize = 1_024;
@@ -24,63 +26,89 @@ pub(crate) struct Handle {
     calls: Option<mpsc::Sender<Call>>,
     /// None when the thread that writes also reads.
     questions: Option<mpsc::Sender<Read>>,
-    stop_watch: Option<plain::Sender<()>>,
+    stop_watch: Option<Stop>,
     readers: Vec<JoinHandle<()>>,
     /// It ends after all others, because the last one to close the file tidies up.
     writer: Option<JoinHandle<()>>,
     pub(crate) changes: Arc<Changes>,
+    pub(crate) condition: Arc<Condition>,
 }
 
 impl Handle {
     /// The file, with its threads.
     pub(crate) fn open(builder: SqliteBuilder) -> Result<Self, StoreError> {
-        let SqliteBuilder { path, durability, readers, lock_wait } = builder;
-        let connection = open::writer(&path, durability)?;
+        let (connection, queue) = open::writer(&builder)?;
         check_schema(&connection)?;
-        let changes = Arc::new(Changes::new());
-        let (calls, inbox) = mpsc::channel(LINE);
-        let (questions, asked) = mpsc::channel(LINE);
-        let (stop_watch, stopped) = plain::channel();
-        let asked = Arc::new(Mutex::new(asked));
-        let watched = open::reader(&path, durability)?;
+        let path = &*builder.path;
+        let told = Arc::new(Told::open(path)?);
         let reading =
-            (0..readers.max(1)).map(|_| open::reader(&path, durability)).collect::<Result<Vec<_>, _>>()?;
+            (0..builder.readers.max(1)).map(|_| open::reader(&builder)).collect::<Result<Vec<_>, _>>()?;
         // From here on a thread that can't be started ends those that were: the handle is dropped.
-        let mut handle = Self {
-            calls: Some(calls),
-            questions: Some(questions),
-            stop_watch: Some(stop_watch),
-            readers: Vec::new(),
-            writer: None,
-            changes: Arc::clone(&changes),
-        };
-        let told = Arc::clone(&changes);
-        handle.readers.push(start("prorch-watch", move || watch::poll(&watched, &told, &stopped))?);
-        for connection in reading {
-            let asked = Arc::clone(&asked);
-            handle.readers.push(start("prorch-read", move || reader::serve(&connection, &asked))?);
-        }
-        let setting = Setting { calls: inbox, changes, lock_wait, path: Some(path) };
-        handle.writer = Some(start("prorch-write", move || writer::serve(connection, setting))?);
+        let (mut handle, calls) = Self::without_threads(Condition::of(path));
+        handle.start_watch(Arc::clone(&told))?;
+        handle.start_readers(reading)?;
+        let shared = Shared { path: path.into(), queue, told };
+        handle.start_writer(
+            connection,
+            Setting { lock_wait: builder.lock_wait, ..handle.setting(calls, Some(shared)) },
+        )?;
         Ok(handle)
     }
 
     /// A database in memory, with one thread for all.
     pub(crate) fn open_in_memory() -> Result<Self, StoreError> {
         let connection = open::in_memory()?;
-        let changes = Arc::new(Changes::new());
+        let (mut handle, calls) = Self::without_threads(Condition::default());
+        handle.start_writer(connection, handle.setting(calls, None))?;
+        Ok(handle)
+    }
+
+    fn without_threads(condition: Condition) -> (Self, mpsc::Receiver<Call>) {
         let (calls, inbox) = mpsc::channel(LINE);
-        let mut handle = Self {
+        let handle = Self {
             calls: Some(calls),
             questions: None,
             stop_watch: None,
             readers: Vec::new(),
             writer: None,
-            changes: Arc::clone(&changes),
+            changes: Arc::new(Changes::new()),
+            condition: Arc::new(condition),
         };
-        let setting = Setting { calls: inbox, changes, lock_wait: std::time::Duration::ZERO, path: None };
-        handle.writer = Some(start("prorch-write", move || writer::serve(connection, setting))?);
-        Ok(handle)
+        (handle, inbox)
+    }
+
+    fn setting(&self, calls: mpsc::Receiver<Call>, shared: Option<Shared>) -> Setting {
+        Setting {
+            calls,
+            changes: Arc::clone(&self.changes),
+            condition: Arc::clone(&self.condition),
+            lock_wait: std::time::Duration::ZERO,
+            shared,
+        }
+    }
+
+    fn start_watch(&mut self, told: Arc<Told>) -> Result<(), StoreError> {
+        let changes = Arc::clone(&self.changes);
+        let (mut notices, stop) = Notices::of(told.path()).map_err(no_thread)?;
+        self.stop_watch = Some(stop);
+        self.readers.push(start("prorch-watch", move || watch::serve(&told, &changes, &mut notices))?);
+        Ok(())
+    }
+
+    fn start_readers(&mut self, connections: Vec<Connection>) -> Result<(), StoreError> {
+        let (questions, asked) = mpsc::channel(LINE);
+        let asked = Arc::new(Mutex::new(asked));
+        self.questions = Some(questions);
+        for connection in connections {
+            let asked = Arc::clone(&asked);
+            self.readers.push(start("prorch-read", move || reader::serve(&connection, &asked))?);
+        }
+        Ok(())
+    }
+
+    fn start_writer(&mut self, connection: Connection, setting: Setting) -> Result<(), StoreError> {
+        self.writer = Some(start("prorch-write", move || writer::serve(connection, setting))?);
+        Ok(())
     }
 
     /// Asks the thread that writes.
@@ -127,11 +155,12 @@ impl fmt::Debug for Handle {
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    let started = std::thread::Builder::new().name(name.into()).spawn(work);
-    started.map_err(|error| {
-        StoreError::new(StoreErrorKind::Transient, format!("no thread can be started: {error}"))
-            .with_source(error)
-    })
+    std::thread::Builder::new().name(name.into()).spawn(work).map_err(no_thread)
+}
+
+fn no_thread(error: io::Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Transient, format!("no thread can be started: {error}"))
+        .with_source(error)
 }
 
 /// Finds a table or an index that somebody took away when the file is opened, not at the first write.

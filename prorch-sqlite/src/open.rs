@@ -1,14 +1,17 @@
 //! Connections: opened, set up, and what was set up read back.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use prorch_core::repository::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use crate::builder::Durability;
+use crate::builder::{Durability, SqliteBuilder};
 use crate::error::Fault;
+use crate::holder::holder;
+use crate::queue::Queue;
 use crate::schema::{APPLICATION, VERSION, migrate};
 
 /// Before 3.51.3 two connections that write and checkpoint at once could corrupt a WAL database.
@@ -24,26 +27,54 @@ pub(crate) enum Purpose {
     Read,
 }
 
-/// A connection that writes to the file, which is made and brought to the newest schema where necessary.
-pub(crate) fn writer(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+/// A connection that writes to the file, which is made and brought to the newest schema where necessary; and a place in
+/// the queue of those who do.
+pub(crate) fn writer(builder: &SqliteBuilder) -> Result<(Connection, Queue), StoreError> {
+    let path = &*builder.path;
     check_library()?;
     check_place(path)?;
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let connection = connect(builder, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    check_writable(&connection, path)?;
     let told = |fault: Fault| fault.into_error(&format!("{} can't be opened", path.display()));
-    check_owner(&connection, path)?;
+    let version = check_owner(&connection, path)?;
+    let mut queue = Queue::open(path)?;
+    // A file that is as it should be is opened without a write, so that nobody can be in the way.
+    let turn = (version < VERSION).then(|| queue.enter()).flatten();
     switch_to_wal(&connection).map_err(told)?;
-    configure(&connection, Purpose::Write, durability).map_err(told)?;
-    bring_up(&connection, path)?;
-    Ok(connection)
+    configure(&connection, Purpose::Write, builder.durability).map_err(told)?;
+    if version < VERSION {
+        bring_up(&connection, path)?;
+    }
+    drop(turn);
+    Ok((connection, queue))
 }
 
 /// A connection that reads from a file that is there.
-pub(crate) fn reader(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+pub(crate) fn reader(builder: &SqliteBuilder) -> Result<Connection, StoreError> {
     // It is opened for writing all the same: only such a connection can take part in the shared index of the WAL.
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    configure(&connection, Purpose::Read, durability)
-        .map_err(|fault| fault.into_error(&format!("{} can't be read", path.display())))?;
+    let connection = connect(builder, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    configure(&connection, Purpose::Read, builder.durability)
+        .map_err(|fault| fault.into_error(&format!("{} can't be read", builder.path.display())))?;
     Ok(connection)
+}
+
+/// The file beside the database whose name ends like this.
+pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens one of prorch's own files beside the database; makes it when it is not there.
+pub(crate) fn open_beside(database: &Path, suffix: &str) -> Result<File, StoreError> {
+    let path = beside(database, suffix);
+    File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(|error| {
+        let what = format!(
+            "{} can't be opened: {error}; its directory, and what prorch made in there, must be writable",
+            path.display()
+        );
+        StoreError::new(StoreErrorKind::Broken, what).with_source(error)
+    })
 }
 
 /// A database in memory, which ends with its connection.
@@ -86,22 +117,38 @@ fn check_place(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+fn connect(builder: &SqliteBuilder, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let opened = Connection::open_with_flags(&builder.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let connection = opened.and_then(|connection| {
-        connection.busy_timeout(LOCK_PATIENCE)?;
+        connection.busy_timeout(builder.lock_wait.min(LOCK_PATIENCE))?;
         Ok(connection)
     });
-    connection.map_err(|error| Fault::from(error).into_error(&format!("{} can't be opened", path.display())))
+    let what = || format!("{} can't be opened", builder.path.display());
+    connection.map_err(|error| Fault::from(error).into_error(&what()))
 }
 
-/// Refuses a file that is another program's, or of a version of prorch that is not out yet.
-fn check_owner(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// SQLite opens a file that can't be written to for reading only, and says so at the first write.
+fn check_writable(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    match connection.is_readonly(MAIN_DB) {
+        Ok(false) => Ok(()),
+        _ => Err(refuse(format!(
+            "{} can only be read: give this program the right to write to it, or mount its file system for writing",
+            path.display()
+        ))),
+    }
+}
+
+/// Refuses a file that is another program's, or of a version of prorch that is not out yet; says which schema it has.
+fn check_owner(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let shown = path.display();
     let (application, version, tables) =
         owner(connection).map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => {
                 refuse(format!("{shown} is there, but it is no SQLite database: name another file"))
+            }
+            _ if is_busy(&error) => {
+                let held = Fault::Held { holder: holder(path), error };
+                held.into_error(&format!("{shown} can't be opened"))
             }
             _ => Fault::from(error).into_error(&format!("{shown} can't be opened")),
         })?;
@@ -116,7 +163,7 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<(), StoreError> {
              this program"
         )));
     }
-    Ok(())
+    Ok(version)
 }
 
 /// One statement, so that another process which sets the file up is seen before or after, never halfway.
@@ -132,8 +179,7 @@ fn owner(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
 fn switch_to_wal(connection: &Connection) -> Result<(), Fault> {
     let began = Instant::now();
     loop {
-        let mode =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        let mode = pragma_to_its_end(connection, "PRAGMA journal_mode = wal");
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(mode) => return Err(not_set("journal_mode", "wal", &mode)),
@@ -143,6 +189,17 @@ fn switch_to_wal(connection: &Connection) -> Result<(), Fault> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The text that a pragma gives, once it has ended: what it wrote is committed only then, after it has given its text.
+fn pragma_to_its_end(connection: &Connection, pragma: &str) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare(pragma)?;
+    let mut rows = statement.query([])?;
+    let mut given = String::new();
+    while let Some(row) = rows.next()? {
+        given = row.get(0)?;
+    }
+    Ok(given)
 }
 
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
@@ -192,9 +249,7 @@ fn bring_up(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     };
     connection.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
     // Read again under the lock: another process may have been first, and may have been a newer one.
-    let ready = check_owner(connection, path).and_then(|()| {
-        let version: i64 =
-            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(told)?;
+    let ready = check_owner(connection, path).and_then(|version| {
         if version < VERSION { migrate(connection, version).map_err(told) } else { Ok(()) }
     });
     let end = if ready.is_ok() { "COMMIT" } else { "ROLLBACK" };

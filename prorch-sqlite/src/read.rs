@@ -1,6 +1,6 @@
 //! Runs with what hangs on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use prorch_core::repository::{Fan, Locator, Message, Part, Position, Run, RunId, StepRecord, StoredRun};
 use rusqlite::{Connection, Params, Statement, params};
@@ -23,6 +23,7 @@ const UNFINISHED: &str = concat!(
     record_columns!(),
     " FROM records WHERE run = ?1 AND position >= ?2 AND status <> 2 ORDER BY position"
 );
+const ID: &str = "SELECT id FROM runs WHERE run = ?1";
 const RECORDS: &str = concat!(
     "SELECT ",
     record_columns!(),
@@ -41,7 +42,13 @@ pub(crate) struct Reads<'c> {
     unfinished: Statement<'c>,
     records: Statement<'c>,
     waiting: Statement<'c>,
+    id: Statement<'c>,
+    /// The places of rows that can't be read and were named.
+    named: HashSet<i64>,
 }
+
+/// So many places are remembered; then all are forgotten, and named once more.
+const REMEMBERED: usize = 1_000;
 
 impl<'c> Reads<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
@@ -52,6 +59,8 @@ impl<'c> Reads<'c> {
             unfinished: connection.prepare(UNFINISHED)?,
             records: connection.prepare(RECORDS)?,
             waiting: connection.prepare(WAITING)?,
+            id: connection.prepare(ID)?,
+            named: HashSet::new(),
         })
     }
 
@@ -138,6 +147,19 @@ impl<'c> Reads<'c> {
         let mut records = all_records(&mut self.records, params![place, i64::from(from), Part::WORK_BEFORE])?;
         records.retain(|at, _| at.stage == stage && at.item < Part::WORK_BEFORE);
         Ok(records)
+    }
+
+    /// Says that a run can't be read, once: it is looked at again and again.
+    pub(crate) fn name(&mut self, place: i64, fault: &Fault) {
+        if self.named.len() >= REMEMBERED {
+            self.named.clear();
+        }
+        if self.named.insert(place) {
+            // It may be its id that can't be read.
+            let id = self.id.query_row([place], |row| row.get(0)).map(RunId::from_bytes);
+            let run = id.map_or_else(|_| "without an id".to_owned(), |id| id.to_string());
+            tracing::warn!(prorch.run = run, prorch.place = place, %fault, "a run can't be read; it is left as it is");
+        }
     }
 
     fn waiting(&mut self, place: i64) -> Result<Vec<Message>, Fault> {

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prorch_core::repository::{ClaimRequest, Filter, Page, Part, RunId, StoreError, StoredRun, Timestamp};
+use prorch_core::repository::{
+    ClaimRequest, Clocks, Filter, Page, Part, RunId, StoreError, StoredRun, Timestamp,
+};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +19,7 @@ pub(crate) enum Read {
     Get(RunId, Part, Reply<Option<StoredRun>>),
     Search(Box<Filter>, Reply<Page>),
     NextDue(ClaimRequest, Reply<Option<Timestamp>>),
+    Clocks(ClaimRequest, Reply<Clocks>),
 }
 
 impl Read {
@@ -34,6 +37,10 @@ impl Read {
                 let found = snapshots.next_due(&request);
                 let _ = reply.send(found.map_err(|fault| fault.into_error("what is due next can't be read")));
             }
+            Self::Clocks(request, reply) => {
+                let found = snapshots.clocks(&request);
+                let _ = reply.send(found.map_err(|fault| fault.into_error("who holds runs can't be read")));
+            }
         }
     }
 
@@ -43,6 +50,7 @@ impl Read {
             Self::Get(_, _, reply) => drop(reply.send(Err(broken(why)))),
             Self::Search(_, reply) => drop(reply.send(Err(broken(why)))),
             Self::NextDue(_, reply) => drop(reply.send(Err(broken(why)))),
+            Self::Clocks(_, reply) => drop(reply.send(Err(broken(why)))),
         }
     }
 }

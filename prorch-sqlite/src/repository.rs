@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
-    StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
+    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
+    StoreError, StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
 };
 
 use crate::batch::{Done, Request, Weight};
@@ -14,8 +14,16 @@ use crate::reader::Read;
 /// Runs in a SQLite file. Cheap to clone: clones share the file's threads.
 ///
 /// What was written when a call returned survives a crash and a power loss (see [`Durability`](crate::Durability) for
-/// less). Several repositories, also of several processes, may have one file open, as long as it is on a local disk.
-/// Any runtime may call it: the work is done on threads of its own.
+/// less). Any runtime may call it: the work is done on threads of its own.
+///
+/// Several repositories, also of several processes, may have one file open, as long as it is on a local disk. They write
+/// in the order in which they came, so that none starves, and hear of what the others make due. For that there are three
+/// more files beside it, whose names end in `-next`, `-turn` and `-told`. They hold nothing that can be lost and stay when
+/// the last one closes the database; what is left of them is harmless. A process that is frozen while it writes keeps the
+/// others waiting until it goes on or ends (see [`SqliteBuilder::lock_wait`]); they log which one it is.
+///
+/// [`health`](Repository::health) tells of a full disk, of a log that can't be emptied because somebody reads an old
+/// snapshot, of a program that keeps the file from being written to, and of a file that was given up.
 ///
 /// When the last clone is dropped, that waits until what was asked for is written and the file is closed.
 #[derive(Clone, Debug)]
@@ -114,8 +122,17 @@ impl Repository for SqliteRepository {
         self.handle.read(|reply| Read::NextDue(request, reply)).await
     }
 
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        let request = request.clone();
+        self.handle.read(|reply| Read::Clocks(request, reply)).await
+    }
+
     async fn changed(&self) {
         self.handle.changes.next().await;
+    }
+
+    async fn health(&self) -> Health {
+        self.handle.condition.health()
     }
 }
 

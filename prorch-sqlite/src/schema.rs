@@ -9,9 +9,10 @@ pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 pub(crate) const APPLICATION: i64 = 0x7072_6f72;
 
 /// Each takes a file from its place in the list to the next. One that was released never changes again.
-const MIGRATIONS: [&str; 2] = [FOUNDATION, STAGES];
+const MIGRATIONS: [&str; 1] = [FOUNDATION];
 
-/// The comments are kept in the file, for whoever opens it by hand.
+/// The comments are kept in the file, for whoever opens it by hand. SQLite can't widen a CHECK in place: which numbers a
+/// kind may have, of a cause or a message, is left to the program.
 const FOUNDATION: &str = "
 CREATE TABLE pipelines (
     pipeline INTEGER PRIMARY KEY,
@@ -27,86 +28,6 @@ CREATE TABLE definitions (
 
 -- Times are microseconds since 1970 in UTC; payloads are JSON. Columns that change often come first, long ones last.
 CREATE TABLE runs (
-    run INTEGER PRIMARY KEY,
-    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- a UUID v7
-    definition INTEGER NOT NULL,
-    pipeline INTEGER NOT NULL, -- the definition's; beside it for the uniqueness of keys
-    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4), -- created, pending, finished, failed, cancelled
-    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
-    paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
-    crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
-    epoch INTEGER NOT NULL DEFAULT 0,
-    holder BLOB CHECK (length(holder) = 16),
-    lease_length INTEGER CHECK (lease_length >= 0),
-    due_at INTEGER, -- while it is held: when the lease ends
-    inbox_seq INTEGER NOT NULL DEFAULT 0 CHECK (inbox_seq >= 0),
-    created_at INTEGER NOT NULL,
-    started_at INTEGER,
-    ended_at INTEGER,
-    key TEXT CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 256),
-    stuck TEXT,
-    cause_kind INTEGER CHECK (cause_kind BETWEEN 0 AND 4), -- error, deadline, crash, refused, cancelled
-    cause_step TEXT,
-    cause TEXT,
-    metadata TEXT,
-    input TEXT NOT NULL,
-    output TEXT,
-    -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
-    lane INTEGER GENERATED ALWAYS AS
-        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes >= 2 END) VIRTUAL,
-    CHECK ((holder IS NULL) = (lease_length IS NULL)),
-    CHECK (holder IS NULL OR due_at IS NOT NULL),
-    CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
-    CHECK ((cause_kind IS NULL) = (cause IS NULL))
-) STRICT;
-
-CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
-
--- Every run that is not ended is in exactly one of the next two.
-CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
-CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
-
-CREATE TABLE records (
-    run INTEGER NOT NULL,
-    position INTEGER NOT NULL CHECK (position >= 0), -- the stage in the upper 32 bits, the item in the lower
-    name TEXT NOT NULL,
-    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4),
-    resumable INTEGER NOT NULL CHECK (resumable IN (0, 1)),
-    attempt INTEGER NOT NULL CHECK (attempt >= 0),
-    errors INTEGER NOT NULL CHECK (errors >= 0),
-    state TEXT,
-    output TEXT,
-    error TEXT,
-    due_at INTEGER,
-    awaits TEXT,
-    done INTEGER,
-    total INTEGER,
-    metadata TEXT,
-    entered_at INTEGER NOT NULL,
-    ended_at INTEGER,
-    PRIMARY KEY (run, position),
-    CHECK ((done IS NULL) = (total IS NULL))
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE messages (
-    run INTEGER NOT NULL,
-    id BLOB NOT NULL CHECK (length(id) = 16),
-    seq INTEGER NOT NULL CHECK (seq > 0),
-    at INTEGER NOT NULL,
-    taken INTEGER NOT NULL DEFAULT 0 CHECK (taken IN (0, 1)), -- the mark stays, the body goes
-    kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3), -- signal, cancel, pause, resume
-    name TEXT,
-    body TEXT,
-    PRIMARY KEY (run, id)
-) STRICT, WITHOUT ROWID;
-
-CREATE UNIQUE INDEX messages_waiting ON messages (run, seq) WHERE taken = 0;
-";
-
-/// Stages with several members, and runs that start runs. SQLite can't widen a CHECK in place, so the tables whose codes
-/// got new numbers are copied; from now on their CHECKs leave it to the program which numbers it knows.
-const STAGES: &str = "
-CREATE TABLE runs_2 (
     run INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- a UUID v7
     definition INTEGER NOT NULL,
@@ -141,8 +62,9 @@ CREATE TABLE runs_2 (
     input TEXT, -- none when it is long: then it is in `inputs`
     output TEXT,
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
+    -- Who claims a run that is still held takes it as cut off once more.
     lane INTEGER GENERATED ALWAYS AS
-        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes >= 2 END) VIRTUAL,
+        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
@@ -152,14 +74,6 @@ CREATE TABLE runs_2 (
         ELSE fan_stage >= 0 AND ifnull(0 <= fan_low AND fan_low <= fan_finished AND fan_finished <= fan_entered
             AND fan_entered <= ifnull(fan_width, 4294967295), 0) END)
 ) STRICT;
-
-INSERT INTO runs_2 (run, id, definition, pipeline, status, priority, paused, crashes, epoch, holder, lease_length, due_at,
-    inbox_seq, created_at, started_at, ended_at, key, stuck, cause_kind, cause_step, cause, metadata, input, output)
-SELECT run, id, definition, pipeline, status, priority, paused, crashes, epoch, holder, lease_length, due_at,
-    inbox_seq, created_at, started_at, ended_at, key, stuck, cause_kind, cause_step, cause, metadata, input, output
-FROM runs;
-DROP TABLE runs;
-ALTER TABLE runs_2 RENAME TO runs;
 
 -- SQLite writes a row whole, and a run's row is written often: long inputs are kept apart.
 CREATE TABLE inputs (
@@ -173,11 +87,39 @@ CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
 CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
 
-ALTER TABLE records ADD COLUMN child BLOB CHECK (length(child) = 16); -- the id of the run that the record started
-ALTER TABLE records ADD COLUMN generation INTEGER
-    CHECK ((generation IS NULL) = (child IS NULL) AND ifnull(generation, 0) >= 0);
+-- The latest time, to a second, that anybody wrote: what time it is by the clock that is furthest ahead.
+CREATE TABLE clock (
+    clock INTEGER PRIMARY KEY CHECK (clock = 1),
+    newest INTEGER
+) STRICT;
+INSERT INTO clock VALUES (1, NULL);
 
-CREATE TABLE messages_2 (
+CREATE TABLE records (
+    run INTEGER NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0), -- the stage in the upper 32 bits, the item in the lower
+    name TEXT NOT NULL,
+    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4),
+    resumable INTEGER NOT NULL CHECK (resumable IN (0, 1)),
+    attempt INTEGER NOT NULL CHECK (attempt >= 0),
+    errors INTEGER NOT NULL CHECK (errors >= 0),
+    state TEXT,
+    output TEXT,
+    error TEXT,
+    due_at INTEGER,
+    awaits TEXT,
+    done INTEGER,
+    total INTEGER,
+    metadata TEXT,
+    child BLOB CHECK (length(child) = 16), -- the id of the run that the record started
+    generation INTEGER CHECK (generation >= 0),
+    entered_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    PRIMARY KEY (run, position),
+    CHECK ((done IS NULL) = (total IS NULL)),
+    CHECK ((child IS NULL) = (generation IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
     run INTEGER NOT NULL,
     id BLOB NOT NULL CHECK (length(id) = 16),
     seq INTEGER NOT NULL CHECK (seq > 0),
@@ -192,22 +134,14 @@ CREATE TABLE messages_2 (
     PRIMARY KEY (run, id)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO messages_2 (run, id, seq, at, taken, kind, name, body)
-SELECT run, id, seq, at, taken, kind, name, body FROM messages;
-DROP TABLE messages;
-ALTER TABLE messages_2 RENAME TO messages;
-
 CREATE UNIQUE INDEX messages_waiting ON messages (run, seq) WHERE taken = 0;
 ";
 
 /// Takes the file from schema number `from` to the newest. The caller holds the write lock.
 pub(crate) fn migrate(connection: &Connection, from: i64) -> rusqlite::Result<()> {
-    // A row that somebody edited by hand is left as it is, and keeps no other from its way.
-    connection.execute_batch("PRAGMA ignore_check_constraints = ON")?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
         connection.execute_batch(migration)?;
     }
-    connection.execute_batch("PRAGMA ignore_check_constraints = OFF")?;
     connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", VERSION)
 }

@@ -75,7 +75,11 @@ impl Conditions {
                 conditions.and(DUE_BY, [time(by), time(now)]);
             }
         }
-        conditions.either(filter.suspect, "crashes >= 2", "crashes < 2");
+        conditions.either(
+            filter.suspect,
+            "crashes + (holder IS NOT NULL) >= 2",
+            "crashes + (holder IS NOT NULL) < 2",
+        );
         conditions.either(filter.stuck, "stuck IS NOT NULL", "stuck IS NULL");
         Ok(conditions)
     }
@@ -168,9 +172,13 @@ impl Conditions {
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(&self.values))?;
         while let Some(row) = rows.next()? {
-            let run = match reads.at(definitions, row.get(0)?) {
+            let place = row.get(0)?;
+            let run = match reads.at(definitions, place) {
                 Ok(found) => found.map(|(_, run)| run),
-                Err(Fault::Unreadable { .. }) => None,
+                Err(fault @ Fault::Unreadable { .. }) => {
+                    reads.name(place, &fault);
+                    None
+                }
                 Err(fault) => return Err(fault),
             };
             let matching = run.filter(|run| filter.matches(run));

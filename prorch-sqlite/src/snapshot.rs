@@ -1,11 +1,12 @@
 //! Everything that one connection does, with its statements prepared once.
 
-use prorch_core::repository::{ClaimRequest, Filter, Page, Part, RunId, StoredRun, Timestamp};
+use prorch_core::repository::{ClaimRequest, Clocks, Filter, Page, Part, RunId, StoredRun, Timestamp};
 use rusqlite::Connection;
 
 use crate::definitions::Definitions;
 use crate::due::Due;
 use crate::error::Fault;
+use crate::newest::Newest;
 use crate::read::Reads;
 use crate::search::search;
 
@@ -15,6 +16,7 @@ pub(crate) struct Snapshots<'c> {
     definitions: Definitions<'c>,
     reads: Reads<'c>,
     due: Due<'c>,
+    newest: Newest<'c>,
 }
 
 impl<'c> Snapshots<'c> {
@@ -24,6 +26,7 @@ impl<'c> Snapshots<'c> {
             definitions: Definitions::prepare(connection)?,
             reads: Reads::prepare(connection)?,
             due: Due::prepare(connection)?,
+            newest: Newest::prepare(connection)?,
         })
     }
 
@@ -40,6 +43,15 @@ impl<'c> Snapshots<'c> {
     pub(crate) fn next_due(&mut self, request: &ClaimRequest) -> Result<Option<Timestamp>, Fault> {
         let Self { connection, definitions, due, .. } = self;
         in_snapshot(connection, || due.earliest(definitions, request))
+    }
+
+    pub(crate) fn clocks(&mut self, request: &ClaimRequest) -> Result<Clocks, Fault> {
+        let Self { connection, definitions, due, newest, .. } = self;
+        in_snapshot(connection, || {
+            let mut clocks = due.holders(definitions, request)?;
+            clocks.newest = clocks.newest.max(newest.read()?);
+            Ok(clocks)
+        })
     }
 }
 

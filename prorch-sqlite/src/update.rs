@@ -80,7 +80,7 @@ impl<'c> Updates<'c> {
 
     /// Writes what hangs on the run, and says in `hot` what becomes of its row.
     fn write_parts(&mut self, hot: &mut Hot, update: &Update) -> Result<(), Fault> {
-        if let Guard::Idle(epoch) = update.guard {
+        if let Guard::Idle(epoch) | Guard::Again(epoch, _) = update.guard {
             hot.epoch = epoch.next();
         }
         if let Some(state) = &update.state {
@@ -167,7 +167,7 @@ impl<'c> Updates<'c> {
 /// What the guard answers when it does not hold.
 fn refusal(hot: &Hot, update: &Update) -> Option<Answer> {
     let (holds, refusal) = match update.guard {
-        Guard::Held(epoch, holder) => {
+        Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
             (hot.epoch == epoch && hot.lease.is_some_and(|lease| lease.holder == holder), Answer::Stale)
         }
         Guard::Idle(epoch) => {

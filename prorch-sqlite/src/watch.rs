@@ -1,15 +1,11 @@
 //! Tells who waits that something may have become due.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::sync::watch;
 
-/// How often the file is looked at for what other processes wrote.
-const POLL: Duration = Duration::from_millis(100);
+use crate::notice::{Notice, Notices};
+use crate::told::Told;
 
 /// Counts changes.
 #[derive(Debug)]
@@ -41,20 +37,13 @@ impl Changes {
     }
 }
 
-/// Looks at the file until told to stop. It also sees what this process writes; that makes good, a moment later, a
-/// change that one of several waiting tasks took from another.
-pub(crate) fn poll(connection: &Connection, changes: &Arc<Changes>, stop: &Receiver<()>) {
-    let mut last = version(connection);
-    while stop.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-        let found = version(connection);
-        if found != last {
-            last = found;
-            changes.tell();
+/// Hears what other repositories of the file tell, until nobody wants to know any more.
+pub(crate) fn serve(told: &Told, changes: &Changes, notices: &mut Notices) {
+    while notices.wait() == Notice::Look {
+        match told.look() {
+            Ok(true) => changes.tell(),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "what other processes tell can't be read"),
         }
     }
-}
-
-/// A number that moves when another connection commits; none when the file can't be read now.
-fn version(connection: &Connection) -> Option<i64> {
-    connection.pragma_query_value(None, "data_version", |row| row.get(0)).ok()
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prorch_core::repository::{MAX_BATCH_BYTES, MAX_BATCH_ROWS, StoreError};
 use rusqlite::Connection;
@@ -10,10 +10,13 @@ use rusqlite::config::DbConfig;
 use tokio::sync::mpsc::Receiver;
 
 use crate::batch::{Batches, Care, Done, Failure, Request};
-use crate::error::{Reach, ambiguous, broken, reach};
-use crate::open::{LOCK_PATIENCE, is_busy};
+use crate::begin::{PATIENCE, begin};
+use crate::condition::Condition;
+use crate::error::{Reach, ambiguous, broken, is_full, reach};
+use crate::queue::Queue;
 use crate::reader::Read;
 use crate::snapshot::Snapshots;
+use crate::told::Told;
 use crate::wal::Wal;
 use crate::watch::Changes;
 
@@ -29,15 +32,24 @@ pub(crate) enum Call {
 pub(crate) struct Setting {
     pub(crate) calls: Receiver<Call>,
     pub(crate) changes: Arc<Changes>,
+    pub(crate) condition: Arc<Condition>,
     pub(crate) lock_wait: Duration,
-    /// The file; none when it is in memory.
-    pub(crate) path: Option<PathBuf>,
+    /// None when it is in memory.
+    pub(crate) shared: Option<Shared>,
+}
+
+/// What it needs because others may use the file too.
+pub(crate) struct Shared {
+    pub(crate) path: PathBuf,
+    pub(crate) queue: Queue,
+    pub(crate) told: Arc<Told>,
 }
 
 /// Writes until nobody asks any more, or the file can't be used any more.
 pub(crate) fn serve(connection: Connection, mut setting: Setting) {
     let Err(why) = write(&connection, &mut setting) else { return };
     tracing::error!(why, "the database is given up: nothing more is written to it by this process");
+    setting.condition.given_up(&why);
     // A checkpoint would flush again, and a flush that failed once may say that all is well the second time.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     drop(connection);
@@ -51,13 +63,16 @@ pub(crate) fn serve(connection: Connection, mut setting: Setting) {
 
 fn write(connection: &Connection, setting: &mut Setting) -> Result<(), String> {
     let told = |error: rusqlite::Error| format!("the database can't be used: {error}");
-    let patience = setting.lock_wait.min(LOCK_PATIENCE);
+    let patience = setting.lock_wait.min(PATIENCE);
     connection.busy_timeout(patience).map_err(told)?;
+    let shared = setting.shared.take();
     let mut writer = Writer {
         connection,
         batches: Batches::prepare(connection).map_err(told)?,
-        wal: setting.path.take().map(|path| Wal::of(path, patience)),
+        wal: shared.as_ref().map(|shared| Wal::of(shared.path.clone(), patience)),
+        shared,
         changes: Arc::clone(&setting.changes),
+        condition: Arc::clone(&setting.condition),
         lock_wait: setting.lock_wait,
     };
     let mut snapshots = Snapshots::prepare(connection).map_err(told)?;
@@ -94,10 +109,15 @@ fn gather(first: Call, calls: &mut Receiver<Call>) -> (Vec<Request>, Option<Read
 struct Writer<'c> {
     connection: &'c Connection,
     batches: Batches<'c>,
+    shared: Option<Shared>,
     wal: Option<Wal>,
     changes: Arc<Changes>,
+    condition: Arc<Condition>,
     lock_wait: Duration,
 }
+
+/// What a transaction answers to each request.
+type Results = Vec<Result<Done, StoreError>>;
 
 impl Writer<'_> {
     /// Writes the requests and answers each. An error says why the file is given up.
@@ -108,52 +128,44 @@ impl Writer<'_> {
         }
         match outcome {
             Ok(results) => {
-                let (rows, bytes) = self.answer(requests, results);
+                self.condition.written();
+                let (rows, bytes) = Self::answer(requests, results);
                 self.tidy(rows, bytes)
             }
-            Err(failure) => fail(requests, &failure),
+            Err(failure) => self.fail(requests, &failure),
         }
     }
 
-    fn transact(
-        &mut self,
-        requests: &[Request],
-        care: Care,
-    ) -> Result<Vec<Result<Done, StoreError>>, Failure> {
-        let outcome = match self.begin() {
-            Ok(()) => self.batches.attempt(requests, care),
-            Err(error) => Err(Failure::Before(error.into())),
+    fn transact(&mut self, requests: &[Request], care: Care) -> Result<Results, Failure> {
+        let Self { connection, batches, shared, changes, condition, lock_wait, .. } = self;
+        let (turn, path, told) = match shared {
+            Some(Shared { path, queue, told }) => (queue.enter(), Some(&**path), Some(&**told)),
+            None => (None, None, None),
         };
+        let outcome = begin(connection, condition, *lock_wait, path)
+            .and_then(|()| batches.attempt(requests, care))
+            .map_err(Failure::Before)
+            .and_then(|results| {
+                let tells = tells(requests, &results);
+                if let Some(told) = told.filter(|_| tells) {
+                    tell_others(told, changes);
+                }
+                batches.commit()?;
+                if tells {
+                    changes.tell();
+                }
+                Ok(results)
+            });
         if outcome.is_err() {
             // When this fails too, the failure that is reported is the one that came first.
-            let _ = self.batches.roll_back();
+            let _ = batches.roll_back();
         }
+        drop(turn);
         outcome
     }
 
-    /// Takes the write lock, however long others hold it, up to the limit.
-    fn begin(&self) -> rusqlite::Result<()> {
-        let began = Instant::now();
-        loop {
-            match self.connection.execute_batch("BEGIN IMMEDIATE") {
-                Err(error) if is_busy(&error) && began.elapsed() < self.lock_wait => {
-                    let waited = began.elapsed();
-                    tracing::warn!(?waited, "another process or program holds the database; waiting for it");
-                }
-                begun => return begun,
-            }
-        }
-    }
-
     /// Answers each, and says how much was written.
-    fn answer(&self, requests: Vec<Request>, results: Vec<Result<Done, StoreError>>) -> (usize, usize) {
-        let told = requests
-            .iter()
-            .zip(&results)
-            .any(|(request, result)| result.as_ref().is_ok_and(|done| done.tells(request)));
-        if told {
-            self.changes.tell();
-        }
+    fn answer(requests: Vec<Request>, results: Results) -> (usize, usize) {
         let (mut rows, mut bytes) = (0, 0);
         for (request, result) in requests.into_iter().zip(results) {
             rows += request.weight.rows;
@@ -166,35 +178,61 @@ impl Writer<'_> {
 
     /// Keeps the log short. A flush that failed in there is not tried again: the file is given up.
     fn tidy(&mut self, rows: usize, bytes: usize) -> Result<(), String> {
-        let Some(wal) = &mut self.wal else { return Ok(()) };
-        match wal.grew(self.connection, rows, bytes) {
+        let (Some(wal), Some(shared)) = (&mut self.wal, &mut self.shared) else { return Ok(()) };
+        if !wal.grew(rows, bytes) {
+            return Ok(());
+        }
+        match wal.tidy(self.connection, &mut shared.queue) {
+            Ok(done) => self.condition.emptied(done),
             Err(error) if reach(&error) == Reach::File => {
-                Err(format!("the log can't be copied into the database: {error}"))
+                return Err(format!(
+                    "the log can't be copied into the database: {error}; look after it, then open it again"
+                ));
             }
+            Err(error) if is_full(&error) => self.condition.full(),
             Err(error) => {
-                tracing::warn!(%error, "the log could not be copied into the database; the next write tries again");
-                Ok(())
+                tracing::debug!(%error, "the log could not be copied into the database; a later write tries again");
             }
-            Ok(()) => Ok(()),
+        }
+        Ok(())
+    }
+
+    /// Tells everybody that it failed, and says why the file is given up where it is.
+    fn fail(&self, requests: Vec<Request>, failure: &Failure) -> Result<(), String> {
+        let (far, text) = match failure {
+            Failure::Before(fault) => (fault.reach(), fault.to_string()),
+            Failure::AtCommit(error) => (reach(error), error.to_string()),
+        };
+        if failure.is_full() {
+            self.condition.full();
+        }
+        for request in requests {
+            let _ = request.reply.send(Err(match failure {
+                Failure::Before(fault) => fault.to_error("nothing was written"),
+                Failure::AtCommit(error) => ambiguous(error),
+            }));
+        }
+        if far == Reach::File {
+            Err(format!(
+                "the database was given up after an error: {text}; look after it, then open it again"
+            ))
+        } else {
+            Ok(())
         }
     }
 }
 
-/// Tells everybody that it failed, and says why the file is given up where it is.
-fn fail(requests: Vec<Request>, failure: &Failure) -> Result<(), String> {
-    let (far, text) = match failure {
-        Failure::Before(fault) => (fault.reach(), fault.to_string()),
-        Failure::AtCommit(error) => (reach(error), error.to_string()),
-    };
-    for request in requests {
-        let _ = request.reply.send(Err(match failure {
-            Failure::Before(fault) => fault.to_error("nothing was written"),
-            Failure::AtCommit(error) => ambiguous(error),
-        }));
-    }
-    if far == Reach::File {
-        Err(format!("the database was given up after an error: {text}; look after it, then open it again"))
-    } else {
-        Ok(())
+/// Whether something may be due that was not before.
+fn tells(requests: &[Request], results: &Results) -> bool {
+    let mut each = requests.iter().zip(results);
+    each.any(|(request, result)| result.as_ref().is_ok_and(|done| done.tells(request)))
+}
+
+/// Tells other processes before the commit: what they do because of it has to wait for the lock that is held.
+fn tell_others(told: &Told, changes: &Changes) {
+    match told.raise() {
+        Ok(true) => changes.tell(),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(%error, "other processes can't be told that there is something to do"),
     }
 }

@@ -212,9 +212,10 @@ impl Pair {
         let found = known.as_ref().map(|stored| &stored.run);
         let epoch = Epoch(found.map_or(0, |run| run.epoch.0 + u64::from(self.dice.one_in(8))));
         let holder = found.and_then(|run| run.lease).map_or(worker(0), |lease| lease.holder);
-        let guard = match self.dice.roll(4) {
+        let guard = match self.dice.roll(5) {
             0 => Guard::Post,
             1 => Guard::Idle(epoch),
+            2 => Guard::Again(epoch, holder),
             _ => Guard::Held(epoch, holder),
         };
         let hold = match self.dice.roll(4) {
@@ -303,10 +304,20 @@ impl Pair {
             limit: self.dice.roll(40) as usize,
             suspect: self.dice.one_in(2),
             holder: worker(self.dice.roll(3)),
+            leases: self.leases(),
             lease: length,
             now: self.now,
             due_by: self.now.saturating_sub(earlier),
         }
+    }
+
+    fn leases(&mut self) -> Leases {
+        if self.dice.one_in(2) {
+            return Leases::ByTime;
+        }
+        let seen = (0..3).filter(|_| !self.dice.one_in(3)).map(worker).collect::<Vec<_>>();
+        let times = seen.into_iter().map(|holder| HolderTime { holder, over: self.time() });
+        Leases::ByHolder(times.collect())
     }
 
     fn compare_claims(&self, one: Vec<Claim>, two: Vec<Claim>, request: Option<&ClaimRequest>) {
@@ -322,6 +333,9 @@ impl Pair {
         let (one, two) =
             (self.memory.next_due(request).await.unwrap(), self.sqlite.next_due(request).await.unwrap());
         assert_eq!(one, two, "{request:?}");
+        let (one, two) =
+            (self.memory.clocks(request).await.unwrap(), self.sqlite.clocks(request).await.unwrap());
+        assert_eq!(one.holders, two.holders, "{request:?}");
     }
 
     async fn get(&mut self) {

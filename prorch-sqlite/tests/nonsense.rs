@@ -115,20 +115,27 @@ async fn a_definition_that_is_gone_is_named() {
     drop(hand);
 }
 
+/// A thousand updates, and the row of the one at `place` is broken in the file.
+async fn one_broken_row(place: usize) {
+    let edit = ["UPDATE runs SET status = 77 WHERE run = ", &(place + 1).to_string()].concat();
+    let (_directory, repository, hand) = edited(1_000, &edit).await;
+    let message = |n: u128| Message::new(MessageId::from_bytes(n.to_be_bytes()), Mail::Resume, NOW);
+    let updates: Vec<_> = (1..=1_000).map(|n| Update::post(run_id(n), message(n))).collect();
+    let answers = repository.update(updates.into()).await.unwrap();
+    for (at, answer) in answers.iter().enumerate() {
+        let is_refused = matches!(answer, Answer::Rejected(why) if why.contains("runs.status"));
+        assert_eq!(is_refused, at == place, "{answer:?} at {at}");
+        assert!(at == place || *answer == Answer::Applied { inbox_seq: 1 }, "{answer:?} at {at}");
+    }
+    let messages: i64 = hand.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    assert_eq!(messages, 999, "what came before is not applied twice, and what comes after is there");
+}
+
 #[tokio::test]
 async fn an_update_that_cannot_be_written_harms_none_of_its_batch() {
-    let (_directory, repository, hand) = edited(3, "UPDATE runs SET status = 77 WHERE run = 2").await;
-    let message = |n: u8| Message::new(MessageId::from_bytes([n; 16]), Mail::Resume, NOW);
-    let updates: Vec<_> = (1..=3).map(|n| Update::post(run_id(n), message(n as u8))).collect();
-    let answers = repository.update(updates.into()).await.unwrap();
-    assert_eq!(answers[0], Answer::Applied { inbox_seq: 1 });
-    assert!(matches!(&answers[1], Answer::Rejected(why) if why.contains("runs.status")), "{answers:?}");
-    assert_eq!(answers[2], Answer::Applied { inbox_seq: 1 });
-    let messages: i64 = hand.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
-    assert_eq!(
-        messages, 2,
-        "what was applied before the fault is not applied twice, and what came after is there"
-    );
+    for place in [0, 500, 999] {
+        one_broken_row(place).await;
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Opening: what is refused says what to do, and two who open a new file at once do not get in each other's way.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::Path;
 use std::sync::Barrier;
+use std::time::Duration;
 
 use common::{new_run, run_id};
 use prorch_core::repository::{Part, Repository, Saved, StoreErrorKind};
@@ -85,6 +88,40 @@ fn a_place_where_nothing_can_be_written_is_said_to_be_one() {
 }
 
 #[test]
+fn a_file_that_another_program_has_to_itself_is_asked_for_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runs.db");
+    drop(SqliteRepository::open(&path).unwrap());
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "locking_mode", "exclusive").unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; CREATE TABLE more (text TEXT); ROLLBACK").unwrap();
+    let open = || SqliteRepository::builder(&path).lock_wait(Duration::ZERO).open();
+    let error = open().expect_err("it is locked");
+    assert!(error.is_transient(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("runs.db can't be opened") && text.contains("holds the file"), "{text}");
+    assert!(text.contains("end its transaction, or the process if it does not move"), "{text}");
+    if cfg!(target_os = "linux") {
+        assert!(text.contains(&format!("process {} ", std::process::id())), "{text}");
+    }
+    drop(other);
+    open().expect("nobody holds it any more");
+}
+
+#[test]
+fn a_lock_file_that_can_t_be_made_is_named() {
+    for suffix in ["-next", "-turn", "-told"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("runs.db");
+        // A directory, since a right that is missing does not keep every user out.
+        std::fs::create_dir(directory.path().join(format!("runs.db{suffix}"))).unwrap();
+        let text = refusal(&path);
+        assert!(text.contains(&format!("runs.db{suffix}")), "{text}");
+        assert!(text.contains("what prorch made in there, must be writable"), "{text}");
+    }
+}
+
+#[test]
 fn memory_has_a_call_of_its_own() {
     for path in ["", ":memory:"] {
         assert!(refusal(Path::new(path)).contains("open_in_memory"));
@@ -123,9 +160,14 @@ async fn the_file_is_closed_and_tidy_when_the_last_clone_is_dropped() {
     drop(repository);
     assert!(clone.get(run_id(1), Part::Row).await.unwrap().is_some(), "one clone is enough");
     drop(clone);
-    let names: Vec<_> =
+    let mut names: Vec<_> =
         directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["runs.db"], "nothing is left in a log");
+    names.sort();
+    assert_eq!(
+        names,
+        ["runs.db", "runs.db-next", "runs.db-told", "runs.db-turn"],
+        "nothing is left in a log"
+    );
 }
 
 #[tokio::test]

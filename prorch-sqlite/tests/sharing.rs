@@ -1,8 +1,10 @@
 //! Several repositories and other programs on one file.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{NOW, new_run, request, run_id};
 use prorch_core::repository::*;
@@ -63,6 +65,68 @@ async fn nothing_is_told_when_nothing_came() {
     assert!(more.is_err(), "a claim makes nothing due");
 }
 
+/// Returns once it is told, and then until nothing is told any more.
+async fn until_quiet(repository: &SqliteRepository) {
+    tokio::time::timeout(LONG, repository.changed()).await.expect("it is told");
+    let began = Instant::now();
+    while tokio::time::timeout(QUIET, repository.changed()).await.is_ok() {
+        assert!(began.elapsed() < LONG, "something is told all the time");
+    }
+}
+
+/// Longer than a change takes to be told, and than the time between two looks at what is not told by the system.
+const QUIET: Duration = Duration::from_millis(1_300);
+
+#[tokio::test]
+async fn one_s_own_write_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let repository = SqliteRepository::open(directory.path().join("runs.db")).unwrap();
+    repository.save(vec![new_run(1)]).await.unwrap();
+    tokio::time::timeout(LONG, repository.changed()).await.expect("it is told");
+    let more = tokio::time::timeout(QUIET, repository.changed()).await;
+    assert!(more.is_err(), "the file's watch told what was told already");
+}
+
+#[tokio::test]
+async fn what_makes_nothing_due_wakes_no_other_repository() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runs.db");
+    let (one, two) = (SqliteRepository::open(&path).unwrap(), SqliteRepository::open(&path).unwrap());
+    one.save((1..=3).map(new_run).collect()).await.unwrap();
+    until_quiet(&two).await;
+    let claim = one.claim(&request(3, NOW)).await.unwrap().remove(0);
+    let run = claim.stored.run;
+    let lease = Lease::new(request(1, NOW).holder, NOW, LONG);
+    let renewal = Update::new(run.id, Guard::Held(run.epoch, lease.holder), Hold::Claim(lease), NOW);
+    let answers = one.update(vec![renewal].into()).await.unwrap();
+    assert!(matches!(answers[0], Answer::Applied { .. }));
+    let more = tokio::time::timeout(QUIET, two.changed()).await;
+    assert!(more.is_err(), "neither a claim nor a renewal makes something due");
+}
+
+#[tokio::test]
+#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
+async fn what_another_repository_saves_is_told_again_and_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("runs.db");
+    let (one, two) = (SqliteRepository::open(&path).unwrap(), SqliteRepository::open(&path).unwrap());
+    let mut took = Vec::new();
+    for n in 1..=20 {
+        let waiting = tokio::spawn({
+            let one = one.clone();
+            async move { one.changed().await }
+        });
+        two.save(vec![new_run(n)]).await.unwrap();
+        let saved = Instant::now();
+        tokio::time::timeout(LONG, waiting).await.expect("it is told").unwrap();
+        took.push(saved.elapsed());
+        // A claim that follows the hint finds what caused it.
+        assert_eq!(one.claim(&request(1, NOW)).await.unwrap().len(), 1);
+    }
+    took.sort();
+    println!("told after {:?} in the middle, {:?} at most", took[took.len() / 2], took[took.len() - 1]);
+}
+
 #[tokio::test]
 async fn a_write_waits_for_another_program() {
     let directory = tempfile::tempdir().unwrap();
@@ -87,7 +151,7 @@ async fn a_write_that_waited_long_enough_says_so_and_can_be_made_again() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = repository.save(vec![new_run(1)]).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
-    assert!(error.to_string().contains("another program holds the file"), "{error}");
+    assert!(error.to_string().contains("holds the file"), "{error}");
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(repository.save(vec![new_run(1)]).await.unwrap(), [Saved::New]);
 }

@@ -3,3 +3,4 @@
 use prorch_core::repository::MemoryRepository;
 
 prorch_testkit::conformance!(async || MemoryRepository::new());
+prorch_testkit::faults!(async || MemoryRepository::new());

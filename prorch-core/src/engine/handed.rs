@@ -30,7 +30,9 @@ pub(super) struct Items {
 impl Items {
     fn of(list: Text) -> Result<Self, HandedError> {
         let items: Vec<&RawValue> = serde_json::from_str(&list).map_err(|error| {
-            HandedError::Missing(Text::from(format!("what was handed on is no list: {error}")))
+            let (line, column) = (error.line(), error.column());
+            let text = format!("what was handed on is no list, from line {line}, column {column} on");
+            HandedError::Missing(Text::from(text))
         })?;
         let begin = list.as_ptr() as usize;
         let span = |item: &&RawValue| {
@@ -112,9 +114,11 @@ impl Worker {
     }
 
     pub(super) fn on_handed(&mut self, slot: SlotId, stage: u32, handed: Result<Handed, HandedError>) {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
         held.busy = Busy::Free;
+        self.look_at_lease(slot);
+        let Some(held) = self.slots.get(slot) else { return };
         match handed {
             Ok(handed) => {
                 let width = match &handed {
@@ -128,7 +132,7 @@ impl Worker {
                     None => self.go_on(slot),
                 }
             }
-            Err(HandedError::Missing(why)) => self.decide(slot, Event::Leave(why), now),
+            Err(HandedError::Missing(why)) => self.leave(slot, &why.clone(), why, now),
             Err(HandedError::TooLong) => self.decide(slot, too_long(stage), now),
             Err(HandedError::Store(error)) => {
                 tracing::warn!(prorch.run = %held.stored.run.id, %error, "what a stage gets can't be read; trying again");

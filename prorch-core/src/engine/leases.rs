@@ -17,7 +17,14 @@ enum Due {
 impl Worker {
     /// When a lease wants to be looked at.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        self.next_tick.filter(|_| self.calling > 0)
+        self.next_tick.filter(|_| self.slots.calling() > 0)
+    }
+
+    /// Has the lease of a run looked at in time, if calls of it are under way.
+    pub(super) fn look_at_lease(&mut self, slot: SlotId) {
+        let length = self.shared.config.lease;
+        let Some(held) = self.slots.get(slot).filter(|held| !held.calls().is_empty()) else { return };
+        self.next_tick = earliest(self.next_tick, held.renewed + length / 3);
     }
 
     /// Looks at the leases of all calls under way, if it is time.
@@ -31,7 +38,7 @@ impl Worker {
         for (slot, held) in self.slots.iter() {
             let (renew, end) = (held.renewed + lease / 3, held.renewed + lease);
             let is_cancelled = held.stored.waiting_cancel().is_some();
-            if held.calls.is_empty() {
+            if held.calls().is_empty() {
                 continue;
             }
             if end <= elapsed {
@@ -46,7 +53,7 @@ impl Worker {
             }
         }
         self.next_tick = next;
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         due.into_iter().for_each(|(slot, due)| self.on_lease(slot, &due, now));
     }
 
@@ -73,9 +80,8 @@ impl Worker {
 
     /// Drops the calls of a run that was cancelled, and lets the cancel take effect.
     fn cut(&mut self, slot: SlotId, now: Timestamp) {
-        let Some(held) = self.slots.get(slot) else { return };
-        let cancel = held.stored.waiting_cancel();
-        self.calling -= held.drop_calls();
+        let cancel = self.slots.get(slot).and_then(|held| held.stored.waiting_cancel());
+        self.slots.drop_calls(slot);
         if let Some(cancel) = cancel {
             self.decide(slot, cancel, now);
         }
@@ -83,7 +89,7 @@ impl Worker {
 
     /// Drops the call of a run whose lease ran out.
     fn lose(&mut self, slot: SlotId) {
-        let Some(held) = self.forget(slot) else { return };
+        let Some(held) = self.slots.remove(slot) else { return };
         self.report.stale += 1;
         self.look.soon();
         tracing::warn!(prorch.run = %held.stored.run.id, "the lease of a run could not be renewed in time; its call is dropped");
@@ -96,7 +102,7 @@ fn earliest(a: Option<Duration>, b: Duration) -> Option<Duration> {
 
 /// The records of the calls under way with the progress that the steps reported, as far as that is news.
 fn progressed(held: &Held) -> Vec<RecordWrite> {
-    held.calls.iter().filter_map(|call| progress_of(held, call)).collect()
+    held.calls().iter().filter_map(|call| progress_of(held, call)).collect()
 }
 
 fn progress_of(held: &Held, call: &Call) -> Option<RecordWrite> {

@@ -9,6 +9,7 @@
 //! when there is only one. The loop has a thread and a small runtime of its own: a step that blocks its thread stops
 //! neither the turns nor the renewal of leases.
 
+mod time;
 mod shared;
 mod handle;
 mod report;
@@ -18,9 +19,12 @@ mod worker;
 mod wake;
 mod turn;
 mod calls;
+mod decide;
+mod reading;
 mod handed;
 mod executor;
 mod leases;
+mod neighbours;
 mod left;
 
 pub use left::LeftRun;
@@ -28,4 +32,5 @@ pub use report::PassReport;
 
 pub(crate) use handle::{Engine, Stop};
 pub(crate) use shared::{Shared, Waiters, new_id};
+pub(crate) use time::StoreTime;
 pub(crate) use worker::Mode;

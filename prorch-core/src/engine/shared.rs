@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use uuid::{NoContext, Uuid};
 
+use super::StoreTime;
 use crate::clock::Clock;
 use crate::config::OrchestratorConfig;
-use crate::model::{RunId, Timestamp};
+use crate::model::{RunId, Timestamp, WorkerId};
 use crate::registry::Catalog;
-use crate::repository::AnyRepository;
+use crate::repository::{AnyRepository, ClaimRequest, Leases, StoreError, ask};
 use crate::step::Resources;
 
 /// What an orchestrator and its engines have in common.
@@ -17,8 +18,31 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) config: OrchestratorConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) time: StoreTime,
     pub(crate) resources: Arc<Resources>,
     pub(crate) waiters: Waiters,
+}
+
+impl Shared {
+    /// Goes forward to the latest time that the store shows, which is waited for while what keeps it from that may pass.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        let now = self.time.now();
+        let request = ClaimRequest {
+            definitions: self.catalog.definitions(),
+            limit: 0,
+            suspect: true,
+            holder: WorkerId::from_uuid(Uuid::nil()),
+            lease: self.config.lease,
+            leases: Leases::ByTime,
+            now,
+            due_by: now,
+        };
+        let clocks = ask(|| self.repository.clocks(&request)).await?.answer;
+        if let Some(newest) = clocks.newest {
+            self.time.catch_up(newest);
+        }
+        Ok(())
+    }
 }
 
 /// A new UUID v7 whose time is `now`, for a run or a message.

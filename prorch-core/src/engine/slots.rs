@@ -8,6 +8,7 @@ use super::executor::Returned;
 use super::handed::Handed;
 use crate::model::{Epoch, Guard, Position, StoredRun, WorkerId};
 use crate::registry::Known;
+use crate::repository::Claim;
 use crate::step::StepContext;
 
 /// Names a place of the worker; a place that was given away and taken again has another name.
@@ -27,8 +28,8 @@ pub(super) struct Held {
     /// Whether it was suspect of killing its worker when it was claimed.
     pub(super) suspect: bool,
     pub(super) busy: Busy,
-    /// The calls under way.
-    pub(super) calls: Vec<Call>,
+    /// The calls under way; counted by the [`Slots`].
+    calls: Vec<Call>,
     /// What came back while the run was busy.
     pub(super) returned: Vec<(Call, Returned)>,
     /// What this stage gets, where that had to be read.
@@ -60,22 +61,34 @@ pub(super) struct Call {
     pub(super) cancel: watch::Sender<bool>,
 }
 
+/// A call that nobody waits for any more is dropped.
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Held {
-    /// A run as it was claimed.
-    pub(super) fn new(stored: StoredRun, known: Arc<Known>, renewed: Duration) -> Self {
-        let suspect = stored.run.is_suspect();
-        let (calls, returned) = (Vec::new(), Vec::new());
+    /// A run that was claimed by a turn that was sent at this time.
+    pub(super) fn new(claim: Claim, known: Arc<Known>, sent: Duration) -> Self {
+        let suspect = claim.is_suspect();
+        let Claim { stored } = claim;
         Self {
             stored,
             known,
-            renewed,
+            renewed: sent,
             suspect,
             busy: Busy::Free,
-            calls,
-            returned,
+            calls: Vec::new(),
+            returned: Vec::new(),
             gathered: None,
             refused: false,
         }
+    }
+
+    /// The calls under way.
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
     }
 
     /// The guard of every update by this worker.
@@ -89,20 +102,6 @@ impl Held {
         let returned = self.returned.iter().map(|(call, _)| call.position);
         self.calls.iter().map(|call| call.position).chain(returned).collect()
     }
-
-    /// Takes a call that came back from those under way.
-    pub(super) fn take_call(&mut self, serial: u64) -> Option<Call> {
-        let at = self.calls.iter().position(|call| call.serial == serial)?;
-        Some(self.calls.swap_remove(at))
-    }
-
-    /// Drops the calls under way, and what has come back. How many were under way.
-    pub(super) fn drop_calls(&mut self) -> usize {
-        self.returned.clear();
-        let dropped = self.calls.len();
-        self.calls.drain(..).for_each(|call| call.task.abort());
-        dropped
-    }
 }
 
 /// The places of a worker.
@@ -112,6 +111,7 @@ pub(super) struct Slots {
     free: Vec<usize>,
     taken: usize,
     suspects: usize,
+    calling: usize,
 }
 
 #[derive(Default)]
@@ -125,6 +125,11 @@ impl Slots {
         self.taken
     }
 
+    /// How many calls are under way.
+    pub(super) const fn calling(&self) -> usize {
+        self.calling
+    }
+
     pub(super) const fn has_suspect(&self) -> bool {
         self.suspects > 0
     }
@@ -136,6 +141,7 @@ impl Slots {
         });
         self.taken += 1;
         self.suspects += usize::from(held.suspect);
+        self.calling += held.calls.len();
         let place = &mut self.places[index];
         place.held = Some(held);
         SlotId { index, generation: place.generation }
@@ -146,6 +152,31 @@ impl Slots {
         place.held.as_mut()
     }
 
+    /// A call of the run begins.
+    pub(super) fn begin(&mut self, id: SlotId, call: Call) {
+        let Some(held) = self.get(id) else { return };
+        held.calls.push(call);
+        self.calling += 1;
+    }
+
+    /// Takes a call that came back from those under way.
+    pub(super) fn take_call(&mut self, id: SlotId, serial: u64) -> Option<Call> {
+        let held = self.get(id)?;
+        let at = held.calls.iter().position(|call| call.serial == serial)?;
+        let call = held.calls.swap_remove(at);
+        self.calling -= 1;
+        Some(call)
+    }
+
+    /// Drops the calls under way, and what has come back.
+    pub(super) fn drop_calls(&mut self, id: SlotId) {
+        let Some(held) = self.get(id) else { return };
+        held.returned.clear();
+        let dropped = held.calls.len();
+        held.calls.clear();
+        self.calling -= dropped;
+    }
+
     /// Gives the place away. Calls that are still under way are dropped.
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Held> {
         let place = self.places.get_mut(id.index).filter(|place| place.generation == id.generation)?;
@@ -154,7 +185,7 @@ impl Slots {
         self.free.push(id.index);
         self.taken -= 1;
         self.suspects -= usize::from(held.suspect);
-        held.calls.iter().for_each(|call| call.task.abort());
+        self.calling -= held.calls.len();
         Some(held)
     }
 

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::slots::{Busy, Held, SlotId};
+use super::slots::{Held, SlotId};
 use super::worker::{Mode, Worker};
 use crate::error::Error;
 use crate::model::{Answer, Hold, Text, Update};
-use crate::repository::{BoxFuture, Claim, ClaimRequest, MAX_BATCH_BYTES, MAX_BATCH_ROWS, StoreError, Turn};
+use crate::repository::{
+    BoxFuture, Claim, ClaimRequest, Leases, MAX_BATCH_BYTES, MAX_BATCH_ROWS, StoreError, Turn,
+};
 
 /// With so many updates waiting, nothing is gained by waiting for more.
 pub(super) const FULL_BATCH: usize = 256;
@@ -67,13 +69,18 @@ impl Worker {
     }
 
     pub(super) fn claim_request(&self, limit: usize) -> ClaimRequest {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         ClaimRequest {
             definitions: self.shared.catalog.definitions(),
             limit,
             suspect: !self.slots.has_suspect(),
             holder: self.me,
             lease: self.shared.config.lease,
+            leases: match self.mode {
+                // It can't wait to see anybody's clock go on.
+                Mode::Pass(_) => Leases::ByTime,
+                Mode::Worker => Leases::ByHolder(self.neighbours.times(self.shared.clock.elapsed())),
+            },
             now,
             due_by: match self.mode {
                 Mode::Pass(due_by) => due_by.min(now),
@@ -129,14 +136,20 @@ impl Worker {
         } else {
             tracing::error!(%error, resent, "the store refused a turn; sending it again");
         }
+        // What was sent may still be on its way: it must not undo what is written after this.
+        let updates = if error.is_ambiguous() {
+            flight.updates.iter().map(Update::again).collect()
+        } else {
+            flight.updates
+        };
         let given_up = self.give_up_at.is_some_and(|at| at <= self.shared.clock.elapsed());
-        if flight.updates.is_empty() && self.stopping.is_some() || given_up && resent > 8 {
+        if updates.is_empty() && self.stopping.is_some() || given_up && resent > 8 {
             return;
         }
         // Not the old request: its time is over.
         let claim = (flight.claim_limit > 0 && self.stopping.is_none())
             .then(|| self.claim_request(flight.claim_limit));
-        self.launch(flight.of, flight.updates, claim, resent);
+        self.launch(flight.of, updates, claim, resent);
     }
 
     fn on_answers(&mut self, flight: &Flight, turn: Turn) {
@@ -181,13 +194,12 @@ impl Worker {
     }
 
     fn hold(&mut self, claim: Claim, sent: Duration) -> Option<SlotId> {
-        let Claim { stored } = claim;
-        let known = self.shared.catalog.find(&stored.run.definition);
+        let known = self.shared.catalog.find(&claim.stored.run.definition);
         let Some(known) = known else {
-            tracing::error!(run = %stored.run.id, "the store gave a run whose pipeline was not asked for");
+            tracing::error!(run = %claim.stored.run.id, "the store gave a run whose pipeline was not asked for");
             return None;
         };
-        Some(self.slots.insert(Held::new(stored, known, sent)))
+        Some(self.slots.insert(Held::new(claim, known, sent)))
     }
 
     fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
@@ -201,18 +213,18 @@ impl Worker {
     fn on_applied(&mut self, of: Outgoing, update: &Update, inbox_seq: u64) {
         let slot = of.slot;
         let Some(held) = self.slots.get(slot) else { return };
+        update.confirm(&mut held.stored);
         if update.releases() {
             self.release(slot);
             return;
         }
-        held.busy = Busy::Free;
         if let Hold::Claim(_) = update.hold {
             held.renewed = of.made;
         }
         if inbox_seq > held.stored.run.inbox_seq {
             self.read_mail(slot);
         } else {
-            self.go_on(slot);
+            self.free(slot);
         }
     }
 
@@ -232,13 +244,14 @@ impl Worker {
 
     /// The run went to somebody else, or (after a turn that was sent again) it is not known which of the two applied.
     fn on_stale(&mut self, slot: SlotId, was_sent_again: bool) {
-        let Some(held) = self.forget(slot) else { return };
+        let Some(held) = self.slots.remove(slot) else { return };
         let run = held.stored.run.id;
         self.shared.waiters.ended(run);
         self.look.soon();
         if !was_sent_again {
             self.report.stale += 1;
-            tracing::warn!(prorch.run = %run, "this worker has lost the run to another; what it did for it is dropped");
+            let stale = self.report.stale;
+            tracing::warn!(prorch.run = %run, stale, "this worker has lost the run to another; what it did for it is dropped");
         }
     }
 
@@ -246,10 +259,7 @@ impl Worker {
         let Some(held) = self.slots.get(slot) else { return };
         let run = held.stored.run.id;
         tracing::error!(prorch.run = %run, %why, "the store refused what a step wants to write");
-        match update.records.first().map(|write| write.record().position) {
-            Some(position) => self.read_again(slot, position, why),
-            None => drop(self.forget(slot)),
-        }
+        self.refuse(slot, update, why);
     }
 }
 
@@ -262,5 +272,6 @@ fn weight(update: &Update) -> usize {
     let of = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
     let records: usize =
         update.records.iter().map(|write| of(&write.record().state) + of(&write.record().output)).sum();
-    records + update.state.as_ref().map_or(0, |state| of(&state.output))
+    let starts: usize = update.starts.iter().map(|start| start.input.len()).sum();
+    records + starts + update.state.as_ref().map_or(0, |state| of(&state.output))
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::Stop;
 use super::executor::Returned;
 use super::handed::Handed;
+use super::left::Left;
 use super::slots::SlotId;
 use super::worker::Worker;
 use crate::model::{Position, StoredRun, Text, Timestamp};
-use crate::repository::{BoxFuture, HandedError, StoreError, Turn};
+use crate::repository::{BoxFuture, Clocks, HandedError, StoreError, Turn};
 
 /// What comes to a worker on its one channel.
 pub(super) enum Inbound {
@@ -22,6 +23,10 @@ pub(super) enum Inbound {
     Again { slot: SlotId, position: Position, why: Text, read: Result<Option<StoredRun>, StoreError> },
     /// The store says when something is due.
     NextDue(u64, Result<Option<Timestamp>, StoreError>),
+    /// The store says who holds runs, and what they stamped.
+    Clocks(Result<Clocks, StoreError>),
+    /// The runs that are left were read.
+    Left(Result<Left, StoreError>),
     /// Somebody wants it to stop.
     Stop(Stop),
 }
@@ -100,7 +105,10 @@ impl Worker {
 
     /// Sets the timer to the earliest time at which something is to be done.
     fn arm(&mut self) {
-        let wanted = [self.next_tick(), self.look.at(), self.next_stop_check()].into_iter().flatten().min();
+        let wanted = [self.next_tick(), self.look.at(), self.next_look_around(), self.next_stop_check()]
+            .into_iter()
+            .flatten()
+            .min();
         match (wanted, &self.timer) {
             (Some(until), Some(timer)) if timer.until == until => {}
             (Some(until), _) => {

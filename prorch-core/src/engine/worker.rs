@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::left::left;
+use super::left::{Named, left};
 use super::look::Look;
+use super::neighbours::Neighbours;
 use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
 use super::wake::{Inbound, Timer, Wake};
 use super::{PassReport, Shared, Stop, new_id};
 use crate::error::Error;
 use crate::model::{Jitter, Timestamp, Update, WorkerId};
-use crate::repository::BoxFuture;
+use crate::repository::{BoxFuture, Clocks, StoreError};
 
 /// What an engine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,6 @@ pub(crate) struct Worker {
     pub(super) me: WorkerId,
     pub(super) mode: Mode,
     pub(super) slots: Slots,
-    pub(super) calling: usize,
     pub(super) serial: u64,
     pub(super) queue: Vec<(Outgoing, Update)>,
     pub(super) flight: Option<Flight>,
@@ -48,12 +48,14 @@ pub(crate) struct Worker {
     pub(super) changed: Option<BoxFuture<'static, ()>>,
     pub(super) timer: Option<Timer>,
     pub(super) look: Look,
+    pub(super) neighbours: Neighbours,
     pub(super) claim_errors: u32,
     pub(super) next_tick: Option<Duration>,
     pub(super) stopping: Option<Stop>,
     pub(super) give_up_at: Option<Duration>,
     pub(super) failure: Option<Error>,
     pub(super) report: PassReport,
+    pub(super) named: Named,
     jitter: u64,
 }
 
@@ -65,14 +67,13 @@ impl Worker {
         sender: mpsc::UnboundedSender<Inbound>,
         inbound: mpsc::UnboundedReceiver<Inbound>,
     ) -> Self {
-        let me = new_id(shared.clock.now());
+        let me = new_id(shared.time.now());
         Self {
             shared,
             user,
             me: WorkerId::from_uuid(me),
             mode,
             slots: Slots::default(),
-            calling: 0,
             serial: 0,
             queue: Vec::new(),
             flight: None,
@@ -81,12 +82,14 @@ impl Worker {
             changed: None,
             timer: None,
             look: Look::new(),
+            neighbours: Neighbours::new(),
             claim_errors: 0,
             next_tick: None,
             stopping: None,
             give_up_at: None,
             failure: None,
             report: PassReport::default(),
+            named: Named::default(),
             jitter: me.as_u64_pair().1,
         }
     }
@@ -105,6 +108,7 @@ impl Worker {
             self.gather().await;
             self.send_turn();
             self.ask_when_due();
+            self.look_around();
             if self.is_done() {
                 break;
             }
@@ -119,7 +123,7 @@ impl Worker {
     }
 
     async fn end(mut self) -> Result<PassReport, Error> {
-        tracing::debug!(worker = %self.me, "the engine ends");
+        self.say_what_was_done();
         let held: Vec<SlotId> = self.slots.iter().map(|(slot, _)| slot).collect();
         held.into_iter().for_each(|slot| drop(self.slots.remove(slot)));
         if let Some(failure) = self.failure {
@@ -127,7 +131,16 @@ impl Worker {
         }
         let Mode::Pass(now) = self.mode else { return Ok(self.report) };
         let left = left(&self.shared, now).await?;
-        Ok(self.report.with_left(left))
+        Ok(self.report.with_left(left.into_runs()))
+    }
+
+    /// What was refused is for everybody to hear: the worker was too slow for its leases, or stood still.
+    fn say_what_was_done(&self) {
+        let PassReport { claimed, calls, finished, failed, cancelled, waiting, stale, .. } = self.report;
+        tracing::debug!(worker = %self.me, claimed, calls, finished, failed, cancelled, waiting, "the engine ends");
+        if stale > 0 {
+            tracing::info!(worker = %self.me, stale, "so many writes were refused, because the runs had gone to other workers");
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -149,7 +162,7 @@ impl Worker {
             return;
         }
         let began = Instant::now();
-        while self.calling > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
+        while self.slots.calling() > 0 && self.queue.len() < FULL_BATCH && began.elapsed() < GATHER {
             match self.inbound.try_recv() {
                 Ok(inbound) => self.on_inbound(inbound),
                 Err(_) => tokio::task::yield_now().await,
@@ -175,6 +188,8 @@ impl Worker {
             Inbound::Handed { slot, stage, handed } => self.on_handed(slot, stage, handed),
             Inbound::Again { slot, position, why, read } => self.on_read_again(slot, position, why, read),
             Inbound::NextDue(question, due) => self.on_next_due(question, due),
+            Inbound::Clocks(read) => self.on_clocks(read),
+            Inbound::Left(left) => self.on_left(left),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -215,8 +230,10 @@ impl Worker {
         if !idle || !self.look.should_ask() {
             return;
         }
+        self.look_for_left();
         let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
         let question = self.look.question();
+        self.neighbours.look_soon();
         tokio::spawn(async move {
             let due = shared.repository.next_due(&request).await;
             // The worker may have ended meanwhile.
@@ -224,11 +241,48 @@ impl Worker {
         });
     }
 
-    fn on_next_due(&mut self, question: u64, due: Result<Option<Timestamp>, crate::repository::StoreError>) {
-        let (clock, elapsed) = (&self.shared.clock, self.shared.clock.elapsed());
+    /// When the stamps of others want to be looked at.
+    pub(super) fn next_look_around(&self) -> Option<Duration> {
+        let wants = self.mode == Mode::Worker && self.stopping.is_none();
+        self.neighbours.look_at().filter(|_| wants)
+    }
+
+    /// Asks the store what others stamped, if it is time.
+    fn look_around(&mut self) {
+        let elapsed = self.shared.clock.elapsed();
+        if self.next_look_around().is_none() || !self.neighbours.should_ask(elapsed) {
+            return;
+        }
+        let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
+        tokio::spawn(async move {
+            let read = shared.repository.clocks(&request).await;
+            // The worker may have ended meanwhile.
+            let _ = sender.send(Inbound::Clocks(read));
+        });
+    }
+
+    fn on_clocks(&mut self, read: Result<Clocks, StoreError>) {
+        let elapsed = self.shared.clock.elapsed();
+        let clocks = match read {
+            Ok(clocks) => clocks,
+            Err(error) => {
+                tracing::warn!(%error, "it can't be read who holds runs; asking again");
+                return self.neighbours.ask_again(elapsed);
+            }
+        };
+        // What was not due by one's own time may be due by that of the others.
+        let went_forward = clocks.newest.is_some_and(|newest| self.shared.time.catch_up(newest));
+        let is_over = self.neighbours.note(&clocks, self.me, self.shared.config.lease, elapsed);
+        if went_forward || is_over {
+            self.look.soon();
+        }
+    }
+
+    fn on_next_due(&mut self, question: u64, due: Result<Option<Timestamp>, StoreError>) {
+        let (time, elapsed) = (&self.shared.time, self.shared.clock.elapsed());
         let wait = match due {
             // A store that says "now" after a claim that found nothing is not asked without a pause.
-            Ok(Some(at)) => at.saturating_since(clock.now()).max(Duration::from_millis(1)).min(LOOK_ANYWAY),
+            Ok(Some(at)) => at.saturating_since(time.now()).max(Duration::from_millis(1)).min(LOOK_ANYWAY),
             Ok(None) => LOOK_ANYWAY,
             Err(error) => {
                 tracing::warn!(%error, "it can't be read when something is due; asking again");
@@ -257,13 +311,13 @@ impl Worker {
     /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is
     /// kept until the lease ends, so that nobody calls it a second time beside it.
     fn drop_calls(&mut self) {
-        let idle = |held: &Held| held.busy == Busy::Free && !held.calls.is_empty();
-        let blocks = |held: &Held| held.calls.iter().any(|call| call.is_blocking);
+        let idle = |held: &Held| held.busy == Busy::Free && !held.calls().is_empty();
+        let blocks = |held: &Held| held.calls().iter().any(|call| call.is_blocking);
         let calling = self.slots.iter().filter(|(_, held)| idle(held));
         let calling: Vec<(SlotId, bool)> = calling.map(|(slot, held)| (slot, blocks(held))).collect();
         for (slot, is_blocking) in calling {
             if is_blocking {
-                self.forget(slot);
+                self.slots.remove(slot);
             } else {
                 self.give_back(slot);
             }

@@ -143,7 +143,7 @@ impl Look<'_> {
         let mut due: Vec<&StepRecord> =
             idle().map(|(record, _)| record).filter(|record| self.is_due(record)).collect();
         let crashes = self.run.run.state.crashes;
-        let is_suspect = self.run.run.is_suspect();
+        let is_suspect = crashes >= Run::SUSPECT_AFTER;
         if is_suspect {
             // What was not called since a crash is the likelier culprit: every other call moves its record's time.
             due.sort_by_key(|record| record.due_at);

@@ -30,7 +30,7 @@ pub struct Filter {
     /// Whose time to be claimed had come at this time, which is no later than that of `due`; only together with `due`.
     /// A lease that a foreign clock stamped has no such time: its run is found.
     pub due_by: Option<Timestamp>,
-    /// Suspect of killing their workers, or not.
+    /// Suspect of killing their workers ([`Run::is_suspect`]), or not.
     pub suspect: Option<bool>,
     /// Left by a worker that could not go on with them, or not.
     pub stuck: Option<bool>,

@@ -241,10 +241,16 @@ impl Run {
         self.claimable_at().is_some_and(|at| at <= now || stale_lease)
     }
 
-    /// Whether the run cut off its worker so often that it is executed with no other such run beside it.
+    /// Whether whoever claims the run now gets one that cut off its worker so often that it is executed with no other
+    /// such run beside it. One that is still held counts as cut off once more, as it does when it is claimed.
     #[must_use]
-    pub const fn is_suspect(&self) -> bool {
-        self.state.crashes >= Self::SUSPECT_AFTER
+    pub fn is_suspect(&self) -> bool {
+        self.crashes_if_claimed() >= Self::SUSPECT_AFTER
+    }
+
+    /// A run that is still held when it is claimed was cut off in a call.
+    fn crashes_if_claimed(&self) -> u32 {
+        self.state.crashes.saturating_add(u32::from(self.lease.is_some()))
     }
 
     /// How many cut-off calls make a run suspect.
@@ -256,11 +262,10 @@ impl Run {
     /// A run that is still held was cut off in a call: that is counted.
     #[must_use]
     pub fn claim(&self, lease: Lease, now: Timestamp) -> Update {
-        let cut_off = u32::from(self.lease.is_some());
         Update {
             state: Some(RunState {
                 status: Status::Pending,
-                crashes: self.state.crashes.saturating_add(cut_off),
+                crashes: self.crashes_if_claimed(),
                 stuck: None,
                 started_at: self.state.started_at.or(Some(now)),
                 ..self.state.clone()

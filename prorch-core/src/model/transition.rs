@@ -97,10 +97,8 @@ impl Facts<'_> {
     fn poll(&self, position: Position, delay: Option<Duration>, kept: &Kept) -> Decision {
         let mut record = self.pending(position, kept);
         let poll = self.step(position).map_or(Duration::ZERO, |step| step.policy.poll);
-        // Not at once, however short the time: a run that polls without a pause would keep others from its place.
-        let delay = delay.unwrap_or(poll).max(Duration::from_micros(1));
-        record.due_at = Some(self.now + delay);
-        self.decide(record, kept)
+        record.due_at = Some(self.now + delay.unwrap_or(poll));
+        self.later(position, self.decide(record, kept))
     }
 
     fn await_signal(&self, position: Position, name: Text, limit: Option<Duration>, kept: &Kept) -> Decision {
@@ -181,8 +179,8 @@ impl Facts<'_> {
         record.error = Some(error);
         record.awaits = None;
         let delay = retry_after.unwrap_or_else(|| retry.delay(record.errors, jitter));
-        record.due_at = Some(self.now + delay.max(Duration::from_micros(1)));
-        self.decide(record, &Kept::default())
+        record.due_at = Some(self.now + delay);
+        self.later(position, self.decide(record, &Kept::default()))
     }
 
     fn fail(&self, position: Position, kind: CauseKind, text: Text) -> Decision {
@@ -294,6 +292,18 @@ impl Facts<'_> {
         let mut draft = self.begun(kept);
         draft.records.push(self.write(record));
         self.rest(draft)
+    }
+
+    /// The decision about a step that asks to be called again. However short its pause is, the run is given back for it,
+    /// if nothing else of it is to be done: else one that polls without a pause would keep others from its place.
+    fn later(&self, position: Position, decision: Decision) -> Decision {
+        let is_due =
+            |record: &StepRecord| self.wakes(record, &decision.taken).is_some_and(|at| at <= self.now);
+        let mut others = self.run.current().filter(|record| record.position != position && record.is_open());
+        let is_alone = self.under_way.is_empty() && !others.any(is_due);
+        let next =
+            if is_alone && decision.next == Next::GoOn { Next::Wait(Some(self.now)) } else { decision.next };
+        Decision { next, ..decision }
     }
 
     /// The record at `position` as it is stored, or as the run comes to it.

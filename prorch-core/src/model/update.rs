@@ -38,6 +38,9 @@ pub struct Update {
 pub enum Guard {
     /// The worker still holds the run: epoch and holder agree, and the claim was not released.
     Held(Epoch, WorkerId),
+    /// The same, for an update that is sent again because it is not known whether it was applied. The epoch rises: a
+    /// copy that is still on its way, and would undo what is written after this one, can't apply any more.
+    Again(Epoch, WorkerId),
     /// Nobody holds the run (or the lease ran out) and nobody claimed or changed it since it was read at this epoch.
     /// The epoch rises.
     Idle(Epoch),
@@ -158,6 +161,16 @@ impl Update {
         Self { state: later.state.or(self.state), hold: later.hold, at: later.at, ..self }
     }
 
+    /// The same update for sending it again after an answer that says *unknown*: see [`Guard::Again`].
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let guard = match self.guard {
+            Guard::Held(epoch, holder) => Guard::Again(epoch, holder),
+            guard => guard,
+        };
+        Self { guard, ..self.clone() }
+    }
+
     /// Whether the worker gives the run back with this update, so that it has room for another.
     #[must_use]
     pub const fn releases(&self) -> bool {
@@ -180,9 +193,7 @@ impl Update {
         if let Some(refusal) = self.refusal(stored) {
             return refusal;
         }
-        if let Guard::Idle(epoch) = self.guard {
-            stored.run.epoch = epoch.next();
-        }
+        self.raise_epoch(stored);
         if self.guard != Guard::Post {
             self.write(stored);
         }
@@ -198,7 +209,7 @@ impl Update {
     fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
         let run = &stored.run;
         let (holds, refusal) = match self.guard {
-            Guard::Held(epoch, holder) => {
+            Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
                 (run.epoch == epoch && run.lease.is_some_and(|lease| lease.holder == holder), Answer::Stale)
             }
             Guard::Idle(epoch) => {
@@ -224,6 +235,19 @@ impl Update {
         }
         for message in stored.inbox.iter_mut().filter(|message| self.taken.contains(&message.id)) {
             message.taken = true;
+        }
+    }
+
+    /// What an answer that says *applied* adds, for whoever wrote the rows when the update was sent: the epoch, and what
+    /// became of the claim.
+    pub(crate) fn confirm(&self, stored: &mut StoredRun) {
+        self.raise_epoch(stored);
+        self.settle(stored);
+    }
+
+    fn raise_epoch(&self, stored: &mut StoredRun) {
+        if let Guard::Idle(epoch) | Guard::Again(epoch, _) = self.guard {
+            stored.run.epoch = epoch.next();
         }
     }
 

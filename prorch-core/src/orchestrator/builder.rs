@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::Orchestrator;
 use crate::clock::{Clock, SystemClock};
 use crate::config::OrchestratorConfig;
-use crate::engine::{Shared, Waiters};
+use crate::engine::{Shared, StoreTime, Waiters};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, PipelineDefinition};
 use crate::registry::{Catalog, pipelines};
@@ -70,6 +70,7 @@ impl OrchestratorBuilder {
                 repository: self.repository,
                 catalog,
                 config: self.config,
+                time: StoreTime::new(self.clock.clone()),
                 clock: self.clock,
                 resources: Arc::new(self.resources),
                 waiters: Waiters::default(),

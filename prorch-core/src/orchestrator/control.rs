@@ -9,7 +9,7 @@ use crate::model::{
     StoredRun, Text, Update, bounded, transition,
 };
 use crate::payload::Payload;
-use crate::repository::{MAX_NAME_BYTES, StoreError, StoreErrorKind};
+use crate::repository::{Asked, MAX_NAME_BYTES, StoreError, StoreErrorKind, ask};
 
 /// What became of something that a run was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,39 +83,52 @@ impl Orchestrator {
     /// Lets an event happen to a run: by one compare-and-set while it is idle, through its inbox while a worker holds
     /// it.
     async fn tell(&self, id: RunId, event: &Event, mail: Option<Mail>) -> Result<Told, Error> {
+        let mut unsure: Option<Unsure> = None;
         loop {
-            let now = self.shared.clock.now();
+            let now = self.shared.time.now();
             let stored = self.read(id).await?;
+            if unsure.as_ref().is_some_and(|unsure| unsure.was_applied(&stored)) {
+                return Ok(self.done(id));
+            }
             if let (Some(mail), Some(lease)) = (&mail, stored.run.lease)
                 && lease.is_live(now)
             {
                 self.post(id, mail.clone(), event.kind()).await?;
                 return Ok(Told::Delivered);
             }
-            let decision = transition(&stored, &self.plan(&stored), event.clone(), &[], now)
-                .map_err(|refusal| Error::Refused { run: id, refusal })?;
+            let decision = match transition(&stored, &self.plan(&stored), event.clone(), &[], now) {
+                Ok(decision) => decision,
+                Err(refusal) => return Err(Unsure::or_refused(unsure, id, refusal)),
+            };
             let update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
-            match self.write(update).await? {
-                Answer::Applied { .. } => {
-                    self.shared.waiters.ended(id);
-                    return Ok(Told::Done);
-                }
-                // Somebody claimed or changed it since it was read: read it again.
-                Answer::Stale => {}
+            let Asked { answer, unknown } = self.write(update.clone()).await?;
+            match answer {
+                Answer::Applied { .. } => return Ok(self.done(id)),
+                // Somebody claimed or changed it since it was read (or this did, by an answer that got lost): read it
+                // again.
+                Answer::Stale => unsure = unknown.map(|error| Unsure { update, error }).or(unsure),
                 Answer::Closed => return Err(Error::NotFound(id)),
                 Answer::Rejected(why) => return Err(refused(&why)),
             }
         }
     }
 
-    /// Puts a message into a run's inbox.
+    fn done(&self, id: RunId) -> Told {
+        self.shared.waiters.ended(id);
+        Told::Done
+    }
+
+    /// Puts a message into a run's inbox. Its id makes it safe to ask again.
     async fn post(&self, id: RunId, mail: Mail, kind: EventKind) -> Result<(), Error> {
-        let now = self.shared.clock.now();
+        let now = self.shared.time.now();
         let message = Message::new(MessageId::from_uuid(new_id(now)), mail, now);
-        match self.write(Update::post(id, message)).await? {
-            Answer::Applied { .. } => Ok(()),
-            Answer::Rejected(why) => Err(refused(&why)),
-            Answer::Closed | Answer::Stale => {
+        let Asked { answer, unknown } = self.write(Update::post(id, message)).await?;
+        match (answer, unknown) {
+            (Answer::Applied { .. }, _) => Ok(()),
+            (Answer::Rejected(why), _) => Err(refused(&why)),
+            // The run ended; it may have taken the message first.
+            (Answer::Closed | Answer::Stale, Some(unknown)) => Err(unknown.into()),
+            (Answer::Closed | Answer::Stale, None) => {
                 let status = self.read(id).await?.run.status();
                 Err(Error::Refused { run: id, refusal: Refusal { status, event: kind } })
             }
@@ -123,12 +136,15 @@ impl Orchestrator {
     }
 
     async fn read(&self, id: RunId) -> Result<StoredRun, Error> {
-        self.shared.repository.get(id, Part::Work).await?.ok_or(Error::NotFound(id))
+        let read = ask(|| self.shared.repository.get(id, Part::Work)).await?;
+        read.answer.ok_or(Error::NotFound(id))
     }
 
-    async fn write(&self, update: Update) -> Result<Answer, Error> {
-        let answers = self.shared.repository.update([update].into()).await?;
-        answers.into_iter().next().ok_or_else(|| refused("the repository gave no answer"))
+    async fn write(&self, update: Update) -> Result<Asked<Answer>, Error> {
+        let updates: Arc<[Update]> = [update].into();
+        let Asked { answer, unknown } = ask(|| self.shared.repository.update(updates.clone())).await?;
+        let answer = answer.into_iter().next().ok_or_else(|| refused("the repository gave no answer"))?;
+        Ok(Asked { answer, unknown })
     }
 
     /// The run's plan; an empty one for a pipeline that is unknown here, whose runs can be told things all the same.
@@ -137,6 +153,25 @@ impl Orchestrator {
             Some(known) => known.plan.clone(),
             None => Arc::new(Plan { definition: stored.run.definition.clone(), stages: Vec::new() }),
         }
+    }
+}
+
+/// A write of which it is not known whether it was applied.
+struct Unsure {
+    update: Update,
+    error: StoreError,
+}
+
+impl Unsure {
+    /// Whether the run is as the write leaves it. Only one write is made on top of an epoch, so that it was this one.
+    fn was_applied(&self, stored: &StoredRun) -> bool {
+        let Guard::Idle(epoch) = self.update.guard else { return false };
+        stored.run.epoch == epoch.next() && self.update.state.as_ref() == Some(&stored.run.state)
+    }
+
+    /// What to say when the run refuses what it was told: if it may be this very write that made it so, that is said.
+    fn or_refused(unsure: Option<Self>, run: RunId, refusal: Refusal) -> Error {
+        unsure.map_or(Error::Refused { run, refusal }, |unsure| unsure.error.into())
     }
 }
 

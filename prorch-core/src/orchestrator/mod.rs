@@ -19,7 +19,7 @@ use crate::engine::{Engine, Mode, PassReport, Shared, Stop};
 use crate::error::Error;
 use crate::model::{Filter, Page, Part, Position, RunId, StoredRun};
 use crate::pipeline::Pipeline;
-use crate::repository::Repository;
+use crate::repository::{Health, Repository};
 
 /// Starts runs, runs them, and tells them things. Cheap to clone; clones are one orchestrator.
 #[derive(Clone)]
@@ -65,7 +65,8 @@ impl Orchestrator {
     /// [`Error::NoPipelines`], [`Error::MissingResource`] and [`Error::NoRuntime`] before anything is claimed;
     /// [`Error::Store`] when the repository can't be used any more. An error of a step is its run's own affair.
     pub async fn execute_pipelines(&self) -> Result<PassReport, Error> {
-        let now = self.shared.clock.now();
+        self.shared.catch_up().await?;
+        let now = self.shared.time.now();
         Engine::start(self.shared.clone(), Mode::Pass(now))?.join().await
     }
 
@@ -122,6 +123,21 @@ impl Orchestrator {
     /// [`Error::Store`] when the repository can't be read.
     pub async fn search(&self, filter: &Filter) -> Result<Page, Error> {
         Ok(self.shared.repository.search(filter).await?)
+    }
+
+    /// What somebody should look after in the repository, with what to do about it: for a page or a probe that tells
+    /// how the program is. It answers from what is known, also when the repository does not answer anything else.
+    ///
+    /// ```
+    /// # use prorch_core::{orchestrator::Orchestrator, repository::MemoryRepository};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let orchestrator = Orchestrator::builder(MemoryRepository::new()).build()?;
+    /// let health = orchestrator.health().await;
+    /// assert!(health.is_good(), "{health}");
+    /// # Ok::<(), prorch_core::error::Error>(()) }).unwrap();
+    /// ```
+    pub async fn health(&self) -> Health {
+        self.shared.repository.health().await
     }
 }
 

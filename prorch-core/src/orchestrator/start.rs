@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::model::{NewRun, RunId, Text};
 use crate::payload::Payload;
 use crate::pipeline::Pipeline;
-use crate::repository::{AnyRepository, BoxFuture, Saved};
+use crate::repository::{AnyRepository, BoxFuture, Saved, ask};
 
 /// A run that is about to be started. It is started when this is awaited.
 #[must_use = "the run is started when this is awaited"]
@@ -65,7 +65,7 @@ impl<P: Pipeline> Start<P> {
     async fn save(self) -> Result<RunHandle<P>, Error> {
         let shared = self.shared;
         shared.catalog.add(P::definition())?;
-        let now = shared.clock.now();
+        let now = shared.time.now();
         let id = RunId::from_uuid(new_id(now));
         let new = NewRun {
             key: self.key,
@@ -107,21 +107,10 @@ pub(super) fn encode<T: Payload>(value: &T, what: &'static str, limit: usize) ->
     Ok(json)
 }
 
-/// Inserts a run, asking again a few times when the store can't be reached: the id makes that safe.
+/// Inserts a run; its id makes it safe to ask again.
 async fn save(repository: &AnyRepository, new: NewRun) -> Result<Saved, Error> {
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let error = match repository.save(vec![new.clone()]).await {
-            Ok(saved) => return saved.first().copied().ok_or_else(no_answer),
-            Err(error) => error,
-        };
-        let worth_it = error.is_transient() || error.is_ambiguous();
-        if !worth_it || pause > Duration::from_secs(1) {
-            return Err(error.into());
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
+    let saved = ask(|| repository.save(vec![new.clone()])).await?.answer;
+    saved.first().copied().ok_or_else(no_answer)
 }
 
 fn no_answer() -> Error {

@@ -1,6 +1,6 @@
 use super::Pipeline;
 use crate::flow::FlowsInto;
-use crate::model::{Hook, Kept, MAX_REASON, Outcome, bounded};
+use crate::model::{Hook, Kept, Outcome};
 use crate::payload::PayloadError;
 use crate::step::{Invocation, Reply, encode};
 
@@ -16,7 +16,7 @@ where
     let Invocation { input, max_payload, spawn, .. } = call;
     let before = match decode(&input) {
         Ok(before) => before,
-        Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
+        Err(error) => return Reply::unreadable(&error),
     };
     let input: P::Input = before.flow();
     let outcome = match encode(&input, "input for the run", max_payload) {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Answer, Definition, Filter, Lease, NewRun, Order, Page, Part, Run, RunId, StoreError, StoredRun,
-    Timestamp, Update, WorkerId,
+    Answer, Clocks, Definition, Filter, Health, Lease, Leases, NewRun, Order, Page, Part, Run, RunId,
+    StoreError, StoredRun, Timestamp, Update, WorkerId,
 };
 
 /// Where runs live.
@@ -27,7 +27,9 @@ use super::{
 /// # What the caller owes
 ///
 /// * At most one guarded update of a run is in flight, and a batch holds at most one.
-/// * An update that got no answer is sent again as it is, until it gets one. [`Answer::Stale`] then says *unknown*.
+/// * An update that got no answer is sent again, as [`Update::again`] makes it, until it gets one. [`Answer::Stale`] then
+///   says *unknown*. So a write that is given up by the back end and takes effect all the same, later than what was
+///   written after it, finds another epoch.
 pub trait Repository: Send + Sync + 'static {
     /// The part of the run that is asked for; none when there is no such run.
     ///
@@ -94,7 +96,8 @@ pub trait Repository: Send + Sync + 'static {
     }
 
     /// The earliest time at which [`claim`](Self::claim) with the same arguments could return something; none when
-    /// only a change to the store can make that happen. Straight after a claim that returned nothing it lies in the
+    /// only a change to the store can make that happen, or (for runs that are held, by [`Leases::ByHolder`]) more that is
+    /// known of the holders' clocks. Straight after a claim that returned nothing it lies in the
     /// future, whatever other runs are due.
     ///
     /// # Errors
@@ -107,10 +110,28 @@ pub trait Repository: Send + Sync + 'static {
         provided::next_due(self, request)
     }
 
+    /// What the store shows of the clocks of those who write to it, in runs of the definitions that `request` names: how
+    /// late it is by the latest of them, and what each worker that holds runs has stamped.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store can't be read.
+    fn clocks(&self, request: &ClaimRequest) -> impl Future<Output = Result<Clocks, StoreError>> + Send {
+        super::clocks::clocks(self, request)
+    }
+
     /// Returns when something may have become due that was not there before: a hint. It may come late, too often, or
     /// (in back ends that can't tell) after a fixed time.
     fn changed(&self) -> impl Future<Output = ()> + Send {
         provided::changed()
+    }
+
+    /// What somebody should look after in the store: a disk that is full, a log that can't be tidied, a store that was
+    /// given up. Whoever has nothing to say need not write it.
+    ///
+    /// It answers from what is known and does not wait for the store, so that it can be asked when nothing else answers.
+    fn health(&self) -> impl Future<Output = Health> + Send {
+        std::future::ready(Health::default())
     }
 }
 
@@ -139,6 +160,8 @@ pub struct ClaimRequest {
     pub lease: Duration,
     /// The time.
     pub now: Timestamp,
+    /// By what it tells that a lease is over.
+    pub leases: Leases,
     /// Only runs that were due at this time, which is `now` or earlier: the one time of a pass.
     pub due_by: Timestamp,
 }
@@ -148,6 +171,14 @@ pub struct ClaimRequest {
 pub struct Claim {
     /// The run as it stands *after* the claim, with [`Part::Work`]. Its epoch is the claim's.
     pub stored: StoredRun,
+}
+
+impl Claim {
+    /// Whether the run cut off its worker so often that it is executed with no other such run beside it.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.stored.run.state.crashes >= Run::SUSPECT_AFTER
+    }
 }
 
 /// What a [`Repository::turn`] brings.
@@ -209,13 +240,32 @@ mod provided {
             searches.insert(0, Filter { suspect: Some(true), order: Order::Urgency, limit: 1, ..due });
         }
         for filter in searches.into_iter().filter(|filter| filter.limit > 0) {
-            for run in repository.search(&filter).await?.runs {
+            for run in search(repository, filter, |run| request.leases.allow(run)).await? {
                 if order.len() < request.limit && found.insert(run.id, ()).is_none() {
                     order.push(run);
                 }
             }
         }
         Ok(order)
+    }
+
+    /// The first runs that `filter` finds and `fits` takes.
+    async fn search<R: Repository + ?Sized>(
+        repository: &R,
+        mut filter: Filter,
+        fits: impl Fn(&Run) -> bool,
+    ) -> Result<Vec<Run>, StoreError> {
+        let wanted = filter.limit;
+        loop {
+            let mut found = repository.search(&filter).await?.runs;
+            let is_all = found.len() < filter.limit;
+            found.retain(&fits);
+            found.truncate(wanted);
+            if is_all || found.len() == wanted {
+                return Ok(found);
+            }
+            filter.limit = filter.limit.saturating_mul(4);
+        }
     }
 
     pub(super) async fn turn<R: Repository + ?Sized>(
@@ -242,8 +292,9 @@ mod provided {
             limit: 1,
             ..Filter::active()
         };
-        let page = repository.search(&filter).await?;
-        Ok(page.runs.first().and_then(Run::claimable_at))
+        let counts = |run: &Run| request.leases.end_by_time() || run.lease.is_none();
+        let found = search(repository, filter, counts).await?;
+        Ok(found.first().and_then(Run::claimable_at))
     }
 
     pub(super) async fn changed() {

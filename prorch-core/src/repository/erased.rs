@@ -3,8 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{
-    Answer, ClaimRequest, Filter, NewRun, Page, Part, Repository, RunId, Saved, StoreError, StoredRun,
-    Timestamp, Turn, Update,
+    Answer, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
+    StoredRun, Timestamp, Turn, Update,
 };
 
 /// A future on the heap.
@@ -78,9 +78,23 @@ impl AnyRepository {
         self.0.next_due(request).await
     }
 
+    /// See [`Repository::clocks`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.0.clocks(request).await
+    }
+
     /// See [`Repository::changed`].
     pub async fn changed(&self) {
         self.0.changed().await;
+    }
+
+    /// See [`Repository::health`].
+    pub async fn health(&self) -> Health {
+        self.0.health().await
     }
 }
 
@@ -105,7 +119,9 @@ trait Erased: Send + Sync {
         &'a self,
         request: &'a ClaimRequest,
     ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
+    fn clocks<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Clocks, StoreError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
+    fn health(&self) -> BoxFuture<'_, Health>;
 }
 
 impl<R: Repository> Erased for R {
@@ -140,7 +156,15 @@ impl<R: Repository> Erased for R {
         Box::pin(Repository::next_due(self, request))
     }
 
+    fn clocks<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Clocks, StoreError>> {
+        Box::pin(Repository::clocks(self, request))
+    }
+
     fn changed(&self) -> BoxFuture<'_, ()> {
         Box::pin(Repository::changed(self))
+    }
+
+    fn health(&self) -> BoxFuture<'_, Health> {
+        Box::pin(Repository::health(self))
     }
 }

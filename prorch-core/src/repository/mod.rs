@@ -1,21 +1,28 @@
 //! The seam between the engine and storage.
 //!
-//! [`Repository`] has four methods that a back end must write and four more that it may write to be faster. What the
-//! calls mean is code in here ([`Update::apply`], [`Filter::page`], [`Run::claim`]): a store that can hold a run as a
-//! value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in `prorch-testkit` tells
-//! whether it does.
+//! [`Repository`] has four methods that a back end must write and six more that it may write: to be faster, and to say
+//! how it is. What the calls mean is code in here ([`Update::apply`], [`Filter::page`], [`Run::claim`]): a store that can
+//! hold a run as a value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in
+//! `prorch-testkit` tells whether it does.
 
+mod ask;
+mod clocks;
 mod contract;
 mod erased;
 mod error;
+mod health;
 mod runs;
 mod memory;
 mod handed;
 
+pub(crate) use ask::{Asked, ask};
+
+pub use clocks::{Clocks, HolderClock, HolderTime, Leases};
 pub use contract::{Claim, ClaimRequest, Repository, Saved, Turn};
 pub use erased::{AnyRepository, BoxFuture};
 pub use error::{StoreError, StoreErrorKind};
 pub use handed::MAX_HANDED;
+pub use health::{Concern, ConcernKind, Health};
 pub use memory::MemoryRepository;
 pub use runs::{Runs, check_new, check_update};
 

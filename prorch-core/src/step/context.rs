@@ -1,12 +1,15 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::{Resources, Step, StepError};
-use crate::model::{Kept, Mail, Message, Part, Plan, RunId, Status, StepProgress, Text};
+use crate::model::{
+    Kept, Mail, Message, Part, Plan, Position, RunId, Status, StepProgress, StepRecord, Text,
+};
 use crate::payload::Payload;
-use crate::repository::AnyRepository;
+use crate::repository::{AnyRepository, StoreError};
 
 /// What a step's function is told about its call, and how it speaks to the engine beside its answer.
 ///
@@ -41,6 +44,26 @@ pub(crate) struct CallFacts {
 pub(crate) struct History {
     pub(crate) repository: AnyRepository,
     pub(crate) plan: Arc<Plan>,
+}
+
+/// How long to wait before a store that could not be read is asked again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+impl History {
+    /// The record at a position. A store that can't be read for the moment is asked again for as long as the call may
+    /// take: that must not count as an error of the step.
+    async fn record(&self, run: RunId, from: Position) -> Result<Option<StepRecord>, StoreError> {
+        loop {
+            match self.repository.get(run, Part::Records { from, limit: 1 }).await {
+                Ok(stored) => return Ok(stored.and_then(|mut stored| stored.records.remove(&from))),
+                Err(error) if error.is_transient() || error.is_ambiguous() => {
+                    tracing::debug!(%error, "an earlier step's output can't be read; trying again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 impl StepContext {
@@ -103,7 +126,8 @@ impl StepContext {
     ///
     /// # Errors
     ///
-    /// A fatal one when there is no such earlier step; one to retry when the store can't be read.
+    /// A fatal one when there is no such earlier step; one to retry when the store can't be read for a reason that does
+    /// not pass. While it can't be read for one that passes, this waits.
     pub async fn output<S: Step>(&self) -> Result<S::Output, StepError> {
         let none = || {
             StepError::fatal(format!(
@@ -114,8 +138,7 @@ impl StepContext {
         };
         let history = self.call.facts.history.as_ref().ok_or_else(none)?;
         let from = history.plan.position(S::NAME).ok_or_else(none)?;
-        let stored = history.repository.get(self.run_id(), Part::Records { from, limit: 1 }).await?;
-        let record = stored.and_then(|mut stored| stored.records.remove(&from));
+        let record = history.record(self.run_id(), from).await?;
         let output =
             record.filter(|record| record.status == Status::Finished).and_then(|record| record.output);
         S::Output::decode(&output.ok_or_else(none)?).map_err(StepError::fatal)

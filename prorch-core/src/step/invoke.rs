@@ -19,8 +19,15 @@ pub(crate) struct Invocation {
 pub(crate) enum Reply {
     /// The step answered.
     Answered { hook: Hook, outcome: Outcome, kept: Kept },
-    /// What is stored for the step can't be read here.
-    Unreadable(Text),
+    /// What is stored for the step can't be read here: why, and the same as it may be logged, without any part of it.
+    Unreadable { why: Text, told: String },
+}
+
+impl Reply {
+    /// What is stored for the step stands for no such value.
+    pub(crate) fn unreadable(error: &PayloadError) -> Self {
+        Self::Unreadable { why: bounded(&error.to_string(), MAX_REASON), told: error.without_values() }
+    }
 }
 
 /// Calls a step: decodes, calls the hook, encodes. A panic anywhere in it is the caller's to catch.
@@ -33,11 +40,11 @@ where
     Before: FlowsInto<S::Input>,
 {
     let Invocation { mut hook, input, state, cx, max_payload, spawn: _ } = call;
-    let (before, mut step) =
-        match decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?))) {
-            Ok(decoded) => decoded,
-            Err(why) => return Reply::Unreadable(bounded(&why.to_string(), MAX_REASON)),
-        };
+    let decoded = decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?)));
+    let (before, mut step) = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return Reply::unreadable(&error),
+    };
     let input: S::Input = before.flow();
     let mut answer = match hook {
         Hook::Start => step.on_start(&input, &cx).await,

@@ -51,7 +51,9 @@ fn stages(private: &TokenStream, stages: &[GoodStage], input: &TokenStream) -> V
                 let step = member.ty();
                 member.call(&quote!(#private::Stage::of), &quote!(#step, #input))
             }
-            (Some(GoodStage::One(before)), GoodStage::One(member)) if !before.is_run() && !member.is_run() => {
+            (Some(GoodStage::One(before)), GoodStage::One(member))
+                if !before.is_run() && !member.is_run() =>
+            {
                 let (step, before) = (member.ty(), before.ty());
                 // The type between the two is left to the compiler, so that a hand-over that fails is told here.
                 let between = member.place(&quote!(_));

@@ -26,6 +26,7 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
         definitions: Arc::from([definition()]),
         limit,
         suspect: true,
+        leases: Leases::ByTime,
         holder: WorkerId::from_bytes([7; 16]),
         lease: Duration::from_secs(30),
         now,
@@ -35,4 +36,9 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
 
 pub(crate) fn later(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
+}
+
+/// `long` in the long form of a test, `short` else.
+pub(crate) fn pick<T>(short: T, long: T) -> T {
+    if std::env::var_os("PRORCH_SOAK").is_some_and(|value| value == "1") { long } else { short }
 }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prorch_core::repository::{
-    Answer, Cause, CauseKind, ClaimRequest, Definition, Filter, Guard, Hold, Lease, Mail, Message, MessageId,
-    NewRun, Page, Part, Position, Post, RecordWrite, Repository, Run, RunId, RunState, Saved, Status,
-    StepRecord, StoredRun, Text, Timestamp, Update, WorkerId,
+    Answer, Cause, CauseKind, ClaimRequest, Definition, Filter, Guard, Hold, Lease, Leases, Mail, Message,
+    MessageId, NewRun, Page, Part, Position, Post, RecordWrite, Repository, Run, RunId, RunState, Saved,
+    Status, StepRecord, StoredRun, Text, Timestamp, Update, WorkerId,
 };
 
 /// The length of every lease here.
@@ -217,6 +217,7 @@ pub(super) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
         definitions: [known()].into(),
         limit,
         suspect: false,
+        leases: Leases::ByTime,
         holder: worker(1),
         lease: LEASE,
         now,

@@ -93,6 +93,9 @@ macro_rules! conformance {
                     a_message_twice_in_one_batch_is_one,
                     a_message_that_was_taken_is_recognised,
                     an_update_that_keeps_the_claim_can_be_sent_twice,
+                    an_update_sent_again_applies_whether_the_first_did_or_not,
+                    a_late_copy_of_an_update_sent_again_undoes_nothing,
+                    a_release_sent_again_ends_the_claim,
                     a_release_sent_twice_is_stale_and_changes_nothing,
                     a_claim_sent_twice_is_stale,
                     a_run_started_twice_is_one,
@@ -200,6 +203,7 @@ macro_rules! conformance {
                     of_sixteen_places_two_go_to_the_longest_due,
                     a_suspect_is_given_only_to_who_asks,
                     no_more_than_one_suspect_at_once,
+                    who_was_cut_off_a_second_time_is_taken_over_as_a_suspect,
                 ]
                 contention: [
                     claimers_never_share_a_run,
@@ -215,6 +219,15 @@ macro_rules! conformance {
                     a_held_run_counts_by_its_lease,
                     a_run_that_waits_for_a_message_does_not_count,
                     a_suspect_counts_only_for_who_asks,
+                ]
+                clocks: [
+                    a_lease_is_over_by_the_clock_of_its_holder_alone,
+                    a_lease_must_be_over_by_the_time_of_the_claim_too,
+                    a_lease_from_the_future_is_its_holders_as_long_as_that_is_not_seen_to_be_there,
+                    runs_that_may_not_be_taken_are_not_in_the_way_of_others,
+                    what_is_held_has_no_time_at_which_it_is_due,
+                    holders_are_shown_with_what_they_stamped,
+                    the_latest_time_that_anybody_wrote_is_shown,
                 ]
                 turns: [
                     updates_apply_before_the_claim,
@@ -280,6 +293,7 @@ mod tests {
             include_str!("choice.rs"),
             include_str!("contention.rs"),
             include_str!("next_due.rs"),
+            include_str!("clocks.rs"),
             include_str!("turns.rs"),
             include_str!("text.rs"),
             include_str!("time.rs"),

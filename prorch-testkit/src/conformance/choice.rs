@@ -72,3 +72,15 @@ pub async fn no_more_than_one_suspect_at_once<R: Repository>(bench: Bench<R>) {
     assert_eq!(bench.claimed(&suspect).await, [1, 3, 4]);
     assert_eq!(bench.claimed(&suspect).await, [2]);
 }
+
+pub async fn who_was_cut_off_a_second_time_is_taken_over_as_a_suspect<R: Repository>(bench: Bench<R>) {
+    bench.save([new_run(1), new_run(2), new_run(3)]).await;
+    assert_eq!(bench.claimed(&request(9, at(0))).await, [1, 2, 3]);
+    assert_eq!(bench.claimed(&request(9, at(30))).await, [1, 2, 3], "one crash is no suspicion");
+    assert_eq!(bench.claimed(&request(9, at(60))).await, NONE);
+    assert_eq!(bench.next_due(&request(9, at(60))).await, None);
+    let suspect = ClaimRequest { suspect: true, ..request(9, at(60)) };
+    for run in [1, 2, 3] {
+        assert_eq!(bench.claimed(&suspect).await, [run]);
+    }
+}

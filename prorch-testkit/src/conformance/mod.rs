@@ -49,6 +49,8 @@ pub mod contention;
 #[doc(hidden)]
 pub mod next_due;
 #[doc(hidden)]
+pub mod clocks;
+#[doc(hidden)]
 pub mod turns;
 #[doc(hidden)]
 pub mod text;
@@ -66,14 +68,8 @@ const LONGEST: Duration = Duration::from_secs(120);
 ///
 /// When the repository breaks the clause that the case is about.
 pub fn run<R: Repository>(make: impl AsyncFnOnce(PathBuf) -> R, case: impl AsyncFnOnce(Bench<R>)) {
-    let directory = tempfile::tempdir().expect("a directory for the test");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime for the test");
-    runtime.block_on(async {
-        let bench = Bench::new(make(directory.path().to_path_buf()).await);
-        tokio::time::timeout(LONGEST, case(bench)).await.expect("the case does not hang");
+    crate::case::run(make, async |repository| {
+        let ended = tokio::time::timeout(LONGEST, case(Bench::new(repository))).await;
+        ended.expect("the case does not hang");
     });
 }

@@ -1,9 +1,10 @@
-//! A call that got no answer is sent again as it is: that is safe.
+//! A call that got no answer is sent again: that is safe, also when the first one takes effect later.
 
 use prorch_core::repository::{Answer, Lease, Part, RecordWrite, Repository, Status, StepRecord, Update};
 
 use super::bench::{
-    Bench, LEASE, applied, at, id, message_id, new_run, position, post, record, signal, signal_at, worker,
+    Bench, Held, LEASE, applied, at, id, message_id, new_run, position, post, record, signal, signal_at,
+    worker,
 };
 
 pub async fn a_message_posted_twice_is_one<R: Repository>(bench: Bench<R>) {
@@ -59,6 +60,51 @@ pub async fn an_update_that_keeps_the_claim_can_be_sent_twice<R: Repository>(ben
     let before = (bench.whole(1).await, bench.whole(2).await, bench.whole(3).await);
     assert_eq!(bench.update(update).await, applied(1), "the holder is the same, and so are the rows");
     assert_eq!((bench.whole(1).await, bench.whole(2).await, bench.whole(3).await), before);
+}
+
+/// The holder of a run after an update of it was sent again and applied.
+fn after_again(held: &Held) -> Held {
+    let mut after = held.clone();
+    after.stored.run.epoch = held.stored.run.epoch.next();
+    after
+}
+
+pub async fn an_update_sent_again_applies_whether_the_first_did_or_not<R: Repository>(bench: Bench<R>) {
+    for n in [1, 2] {
+        let held = bench.held(n).await;
+        let update = held.writing([RecordWrite::New(record(0, 0))]);
+        if n == 1 {
+            assert_eq!(bench.update(update.clone()).await, applied(0));
+        }
+        assert_eq!(bench.update(update.again()).await, applied(0));
+        let whole = bench.whole(n).await;
+        assert_eq!(whole.records.len(), 1);
+        assert_eq!(whole.run, after_again(&held).stored.run, "the epoch rises, and nothing else changes");
+        assert_eq!(bench.update(after_again(&held).keep()).await, applied(0));
+    }
+}
+
+pub async fn a_late_copy_of_an_update_sent_again_undoes_nothing<R: Repository>(bench: Bench<R>) {
+    let held = bench.held(1).await;
+    let ended = |n| StepRecord { status: Status::Finished, output: Some("1".into()), ..record(n, 0) };
+    let first = held.writing([RecordWrite::New(ended(0)), RecordWrite::New(record(1, 0))]);
+    assert_eq!(bench.update(first.again()).await, applied(0));
+    let after = after_again(&held);
+    let second = after.writing([RecordWrite::Changed(ended(1)), RecordWrite::New(record(2, 0))]);
+    assert_eq!(bench.update(second).await, applied(0));
+    let before = bench.whole(1).await;
+    for late in [first.clone(), first.again(), held.renew(at(9)), held.release(None)] {
+        assert_eq!(bench.update(late).await, Answer::Stale);
+        assert_eq!(bench.whole(1).await, before);
+    }
+}
+
+pub async fn a_release_sent_again_ends_the_claim<R: Repository>(bench: Bench<R>) {
+    let held = bench.held(1).await;
+    assert_eq!(bench.update(held.release(Some(at(60))).again()).await, applied(0));
+    let run = bench.row(1).await;
+    assert_eq!((run.lease, run.due_at), (None, Some(at(60))));
+    assert_eq!(bench.update(after_again(&held).keep()).await, Answer::Stale);
 }
 
 pub async fn a_release_sent_twice_is_stale_and_changes_nothing<R: Repository>(bench: Bench<R>) {

@@ -1,0 +1,48 @@
+//! How much a test does, and by which chance.
+//!
+//! Every test has a short form, which is always run. Where amounts matter it has a long one too, which is run when the
+//! environment variable `PRORCH_SOAK` is `1`.
+
+#![allow(clippy::print_stdout, reason = "a test by chance says its seed")]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `long` in the long form of a test, `short` else.
+#[must_use]
+pub fn pick<T>(short: T, long: T) -> T {
+    if is_long() { long } else { short }
+}
+
+/// Whether the long form was asked for.
+#[must_use]
+pub fn is_long() -> bool {
+    std::env::var_os("PRORCH_SOAK").is_some_and(|value| value == "1")
+}
+
+/// Chance for a test, from the environment variable `PRORCH_SEED`, or from the time when it is not set. The seed is
+/// printed, so that a test that failed can be run again with it.
+///
+/// # Panics
+///
+/// When `PRORCH_SEED` is set to something that is no number.
+#[must_use]
+pub fn chance() -> fastrand::Rng {
+    let seed = match std::env::var("PRORCH_SEED") {
+        Ok(seed) => seed.parse().expect("PRORCH_SEED is a number"),
+        Err(_) => {
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            since_1970.as_secs() ^ u64::from(since_1970.subsec_nanos())
+        }
+    };
+    println!("PRORCH_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_form_is_chosen_by_the_environment() {
+        let long = std::env::var("PRORCH_SOAK").is_ok_and(|value| value == "1");
+        assert_eq!(super::pick("short", "long"), if long { "long" } else { "short" });
+    }
+}

@@ -1,0 +1,117 @@
+//! Sees what is asked of a repository, and what it answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prorch_core::repository::{
+    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
+    StoreError, StoredRun, Timestamp, Turn, Update,
+};
+
+/// What a [`SpyRepository`] tells of.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Seen<'a> {
+    /// This method is called. Waiting for a change is no call.
+    Called(&'static str),
+    /// An update was answered.
+    Answered(&'a Update, &'a Answer),
+    /// A run was claimed.
+    Claimed(&'a Claim),
+}
+
+/// A repository that tells a function of all that passes. Clones are one repository.
+pub struct SpyRepository<R> {
+    inner: Arc<R>,
+    tell: Arc<dyn Fn(Seen<'_>) + Send + Sync>,
+}
+
+impl<R> SpyRepository<R> {
+    /// `inner`, with all that passes told to `tell`.
+    pub fn new(inner: R, tell: impl Fn(Seen<'_>) + Send + Sync + 'static) -> Self {
+        Self { inner: Arc::new(inner), tell: Arc::new(tell) }
+    }
+
+    fn called(&self, method: &'static str) {
+        (self.tell)(Seen::Called(method));
+    }
+
+    fn answered(&self, updates: &[Update], answers: &[Answer]) {
+        for (update, answer) in updates.iter().zip(answers) {
+            (self.tell)(Seen::Answered(update, answer));
+        }
+    }
+
+    fn claimed(&self, claims: &[Claim]) {
+        claims.iter().for_each(|claim| (self.tell)(Seen::Claimed(claim)));
+    }
+}
+
+impl<R> Clone for SpyRepository<R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), tell: self.tell.clone() }
+    }
+}
+
+impl<R: fmt::Debug> fmt::Debug for SpyRepository<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpyRepository").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<R: Repository> Repository for SpyRepository<R> {
+    async fn get(&self, id: RunId, part: Part) -> Result<Option<StoredRun>, StoreError> {
+        self.called("get");
+        self.inner.get(id, part).await
+    }
+
+    async fn save(&self, runs: Vec<NewRun>) -> Result<Vec<Saved>, StoreError> {
+        self.called("save");
+        self.inner.save(runs).await
+    }
+
+    async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
+        self.called("update");
+        let answers = self.inner.update(updates.clone()).await?;
+        self.answered(&updates, &answers);
+        Ok(answers)
+    }
+
+    async fn search(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.called("search");
+        self.inner.search(filter).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        self.called("claim");
+        let claims = self.inner.claim(request).await?;
+        self.claimed(&claims);
+        Ok(claims)
+    }
+
+    async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
+        self.called("turn");
+        let turn = self.inner.turn(updates.clone(), claim).await?;
+        self.answered(&updates, &turn.answers);
+        self.claimed(turn.claims.as_deref().unwrap_or_default());
+        Ok(turn)
+    }
+
+    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
+        self.called("next_due");
+        self.inner.next_due(request).await
+    }
+
+    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
+        self.called("clocks");
+        self.inner.clocks(request).await
+    }
+
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+
+    async fn changed(&self) {
+        self.inner.changed().await;
+    }
+}
