@@ -133,13 +133,17 @@ fn refused(updates: &[Update]) -> Vec<(usize, Text)> {
     checked.filter_map(|(place, update)| check_update(update).err().map(|why| (place, why))).collect()
 }
 
+/// An update with no more records than these counts as one row: a step that ends, and the next one.
+const FEW_RECORDS: usize = 2;
+
 /// About how much a request adds to a transaction.
 fn weight(runs: &[NewRun], updates: &[Update], claim: Option<&ClaimRequest>) -> Weight {
     let claimed = claim.map_or(0, |request| request.limit);
     let started: usize = updates.iter().map(|update| update.starts.len()).sum();
+    let members: usize = updates.iter().map(|update| update.records.len().saturating_sub(FEW_RECORDS)).sum();
     let inputs = runs.iter().chain(updates.iter().flat_map(|update| &update.starts));
     Weight {
-        rows: runs.len() + updates.len() + started + claimed,
+        rows: runs.len() + updates.len() + members + started + claimed,
         bytes: inputs.map(|new| new.input.len()).sum::<usize>() + updates.iter().map(payload).sum::<usize>(),
     }
 }

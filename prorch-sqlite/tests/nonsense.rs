@@ -27,7 +27,7 @@ fn claimed(claims: &[Claim]) -> Vec<RunId> {
 }
 
 /// Each breaks run 1 in another column.
-const EDITS: [(&str, &str); 8] = [
+const EDITS: [(&str, &str); 14] = [
     ("UPDATE runs SET metadata = '{oh' WHERE run = 1", "runs.metadata"),
     ("UPDATE runs SET status = 77 WHERE run = 1", "runs.status"),
     ("UPDATE runs SET definition = 99, definition = 1, cause_kind = 9 WHERE run = 1", "runs.cause_kind"),
@@ -44,6 +44,21 @@ const EDITS: [(&str, &str); 8] = [
         "UPDATE runs SET inbox_seq = 1 WHERE run = 1;
          INSERT INTO messages (run, id, seq, at, kind) VALUES (1, zeroblob(16), 1, 0, 9)",
         "messages.kind",
+    ),
+    ("UPDATE runs SET fan_stage = 1, fan_entered = 2, fan_finished = 1 WHERE run = 1", "runs.fan_low"),
+    ("UPDATE runs SET input = NULL WHERE run = 1", "runs.input"),
+    ("UPDATE runs SET fan_stage = -1 WHERE run = 1", "runs.fan_stage"),
+    ("UPDATE runs SET parent = zeroblob(16) WHERE run = 1", "runs.parent_position"),
+    (
+        "UPDATE runs SET epoch = 1 WHERE run = 1;
+         INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at, child)
+         VALUES (1, 0, 'dump', 1, 0, 1, 0, 0, x'07')",
+        "records.child",
+    ),
+    (
+        "UPDATE runs SET inbox_seq = 1 WHERE run = 1;
+         INSERT INTO messages (run, id, seq, at, kind) VALUES (1, zeroblob(16), 1, 0, 4)",
+        "messages.position",
     ),
 ];
 
@@ -137,6 +152,14 @@ async fn the_tables_refuse_what_no_run_can_be() {
         "due_at = 'tomorrow'",
         "cause = 'without a kind'",
         "inbox_seq = -1",
+        "parent = zeroblob(16)",
+        "parent = x'01', parent_position = 0",
+        "fan_low = 0",
+        "fan_stage = 0, fan_entered = 0, fan_finished = 0",
+        "fan_stage = -1, fan_entered = 0, fan_finished = 0, fan_low = 0",
+        "fan_stage = 0, fan_entered = 2, fan_finished = 1, fan_low = 2",
+        "fan_stage = 0, fan_entered = 2, fan_finished = 3, fan_low = 0",
+        "fan_stage = 0, fan_width = 1, fan_entered = 2, fan_finished = 0, fan_low = 0",
     ] {
         let done = hand.execute(&["UPDATE runs SET ", nonsense].concat(), []);
         assert!(done.is_err(), "{nonsense}");

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::left::{Named, left};
 use super::look::Look;
 use super::neighbours::Neighbours;
-use super::slots::{Phase, SlotId, Slots};
+use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
 use super::wake::{Inbound, Timer, Wake};
 use super::{PassReport, Shared, Stop, new_id};
@@ -184,6 +184,8 @@ impl Worker {
         match inbound {
             Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
+            Inbound::Handed { slot, stage, handed } => self.on_handed(slot, stage, handed),
+            Inbound::Again { slot, position, why, read } => self.on_read_again(slot, position, why, read),
             Inbound::Outlook(question, read) => self.on_outlook(question, read),
             Inbound::Left(left) => self.on_left(left),
             Inbound::Stop(how) => self.on_stop(how),
@@ -295,15 +297,11 @@ impl Worker {
     /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is
     /// kept until the lease ends, so that nobody calls it a second time beside it.
     fn drop_calls(&mut self) {
-        let calls: Vec<(SlotId, bool)> = self
-            .slots
-            .iter()
-            .filter_map(|(slot, held)| match held.phase() {
-                Phase::Calling(call) if !call.renewing => Some((slot, call.is_blocking)),
-                _ => None,
-            })
-            .collect();
-        for (slot, is_blocking) in calls {
+        let idle = |held: &Held| held.busy == Busy::Free && !held.calls().is_empty();
+        let blocks = |held: &Held| held.calls().iter().any(|call| call.is_blocking);
+        let calling = self.slots.iter().filter(|(_, held)| idle(held));
+        let calling: Vec<(SlotId, bool)> = calling.map(|(slot, held)| (slot, blocks(held))).collect();
+        for (slot, is_blocking) in calling {
             if is_blocking {
                 self.slots.remove(slot);
             } else {
