@@ -1,5 +1,6 @@
 use super::{
-    Event, Mail, Message, MessageId, Plan, Position, Run, StepPlan, StepRecord, StoredRun, Text, Timestamp,
+    Event, Mail, Message, MessageId, Plan, Position, Run, RunState, StepPlan, StepRecord, StoredRun, Text,
+    Timestamp,
 };
 
 /// What is to be done with a run that a worker holds.
@@ -36,9 +37,9 @@ pub fn agenda(run: &StoredRun, plan: &Plan, crash_cap: u32, now: Timestamp) -> A
     Agenda::Rest(wake_at(&record, step))
 }
 
-/// The first message that is about the run and not about its step.
+/// What the messages say that are about the run and not about its step: a cancel, or else what was said last.
 fn control(run: &StoredRun) -> Option<Event> {
-    run.untaken().find_map(control_event)
+    run.waiting_cancel().or_else(|| run.untaken().filter_map(control_event).last())
 }
 
 fn control_event(message: &Message) -> Option<Event> {
@@ -60,9 +61,10 @@ impl StoredRun {
     }
 
     /// Up to where a decision that took `taken` has done with the inbox: a message about the run that it leaves there
-    /// counts as not seen, so that the run is due at once for it.
-    pub(super) fn seen(&self, taken: &[MessageId]) -> u64 {
-        let left = self.untaken().filter(|message| !taken.contains(&message.id));
+    /// counts as not seen, so that the run is due at once for it; but for the pause that a `paused` run keeps there.
+    pub(super) fn seen(&self, taken: &[MessageId], next: &RunState) -> u64 {
+        let is_kept = |message: &Message| next.paused && message.mail == Mail::Pause;
+        let left = self.untaken().filter(|message| !taken.contains(&message.id) && !is_kept(message));
         let first = left.filter(|message| control_event(message).is_some()).map(|message| message.seq).min();
         first.map_or(self.run.inbox_seq, |seq| seq.saturating_sub(1))
     }

@@ -122,7 +122,7 @@ impl Decision {
     /// The update that writes this decision about `run`.
     #[must_use]
     pub fn into_update(self, run: &StoredRun, guard: Guard, now: Timestamp) -> Update {
-        let seen = run.seen(&self.taken);
+        let seen = run.seen(&self.taken, self.state.as_ref().unwrap_or(&run.run.state));
         let release = |due_at| Hold::Release { due_at, seen };
         let hold = match self.next {
             Next::Call(_) => Hold::Keep,
@@ -194,8 +194,8 @@ pub fn transition(run: &StoredRun, plan: &Plan, event: Event, now: Timestamp) ->
         (Created | Pending, Event::Cancel { reason, message }) => {
             facts.cancel(None, reason, Kept::taking(message))
         }
-        (Created | Pending, Event::Pause { message }) => facts.pause(true, message),
-        (Created | Pending, Event::Resume { message }) => facts.pause(false, message),
+        (Created | Pending, Event::Pause { .. }) => facts.pause(true),
+        (Created | Pending, Event::Resume { .. }) => facts.pause(false),
         (Failed, Event::Retry) => facts.reopen(),
         (status, _) => return Err(Refusal { status, event: kind }),
     })
@@ -321,7 +321,9 @@ impl Facts<'_> {
         self.ended(state, Status::Cancelled, records, kept.taken)
     }
 
-    fn pause(&self, paused: bool, message: Option<MessageId>) -> Decision {
+    /// A pause stays in the inbox until it is resumed. So it is not lost when the run can't be paused yet, since more came
+    /// for it than is known here.
+    fn pause(&self, paused: bool) -> Decision {
         let state = RunState { paused, ..self.run.run.state.clone() };
         let due = match self.run.current() {
             // The signal that it waits for came: what it was due for then it is due for still.
@@ -330,8 +332,9 @@ impl Facts<'_> {
             None if self.run.run.lease.is_some() => Some(self.now),
             None => self.run.run.due_at,
         };
-        let taken = message.into_iter().collect();
-        Decision { state: Some(state), records: Vec::new(), taken, next: Next::Wait(due) }
+        let is_done = |mail: &Mail| *mail == Mail::Resume || *mail == Mail::Pause && !paused;
+        let taken = self.run.untaken().filter(|message| is_done(&message.mail)).map(|message| message.id);
+        Decision { state: Some(state), records: Vec::new(), taken: taken.collect(), next: Next::Wait(due) }
     }
 
     fn is_signalled(&self, record: &StepRecord) -> bool {
