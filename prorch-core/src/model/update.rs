@@ -57,6 +57,9 @@ pub enum Hold {
     Claim(Lease),
     /// It ends, and with it the epoch's power. The run is due at the given time, or at once when a message came that
     /// the decision had not seen.
+    ///
+    /// When more came in than the decision knew, the run is due at once, and a state that pauses it is written as one
+    /// that does not: whoever claims it next decides on what came.
     Release {
         /// When the run wants to be looked at next.
         due_at: Option<Timestamp>,
@@ -261,7 +264,10 @@ impl Update {
             }
             Hold::Release { due_at, seen } => {
                 run.lease = None;
-                run.due_at = if run.inbox_seq > seen { Some(self.at) } else { due_at };
+                let has_seen_all = run.inbox_seq <= seen;
+                run.due_at = if has_seen_all { due_at } else { Some(self.at) };
+                // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
+                run.state.paused &= has_seen_all || self.state.is_none();
             }
         }
         if run.state.status.is_terminal() {
