@@ -255,6 +255,9 @@ async fn a_delayed_run_is_not_begun_before_its_time() {
     let bench = Bench::new();
     let delay = Duration::from_secs(60);
     let run = bench.orchestrator.start::<Job>(Way::Finishes).delay(delay).await.unwrap();
+    bench.orchestrator.signal(run.id(), "go", 1).await.unwrap();
+    bench.pass().await;
+    assert_eq!(bench.seen.calls().len(), 0, "not by a signal either, which is kept");
     bench.clock.advance(delay - Duration::from_micros(1));
     bench.pass().await;
     assert_eq!((bench.seen.calls().len(), run.status().await.unwrap()), (0, Status::Created));

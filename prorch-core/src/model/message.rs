@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{MessageId, Text, Timestamp};
+use super::{MessageId, Status, Text, Timestamp};
 
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,5 +45,12 @@ impl Message {
     #[must_use]
     pub const fn new(id: MessageId, mail: Mail, now: Timestamp) -> Self {
         Self { id, seq: 0, at: now, taken: false, mail }
+    }
+
+    /// Whether an idle run in this status is due for it at once. A run that was not begun waits for no signal: one that is
+    /// to begin later must not begin now because of it.
+    #[must_use]
+    pub const fn wakes(&self, status: Status) -> bool {
+        !matches!((status, &self.mail), (Status::Created, Mail::Signal { .. }))
     }
 }
