@@ -15,13 +15,15 @@ use crate::insert::Inserts;
 const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
     status = ?7, paused = ?8, crashes = ?9, started_at = ?10, ended_at = ?11, stuck = ?12, cause_kind = ?13,
-    cause_step = ?14, cause = ?15, metadata = ?16, output = ?17
+    cause_step = ?14, cause = ?15, metadata = ?16, output = ?17, fan_stage = ?18, fan_width = ?19, fan_entered = ?20,
+    fan_finished = ?21, fan_low = ?22
     WHERE run = ?1";
 /// For a record that is new and one that changes: a row of this table has nothing else hanging on it.
 const WRITE_RECORD: &str =
     "INSERT OR REPLACE INTO records (run, position, name, status, resumable, attempt, errors,
-    state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at, child,
+    generation)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 const REMOVE_RECORD: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
 
 /// Everything that an update may write.
@@ -112,6 +114,8 @@ impl<'c> Updates<'c> {
             metadata_text(&record.metadata)?,
             record.entered_at.as_micros(),
             record.ended_at.map(Timestamp::as_micros),
+            record.child.as_ref().map(|child| child.run.as_bytes()),
+            record.child.map(|child| child.generation),
         ])?;
         Ok(())
     }
@@ -139,6 +143,11 @@ impl<'c> Updates<'c> {
             cause.map(|cause| &*cause.text),
             metadata_text(&state.metadata)?,
             state.output.as_deref(),
+            state.fan.map(|fan| fan.stage),
+            state.fan.and_then(|fan| fan.width),
+            state.fan.map(|fan| fan.entered),
+            state.fan.map(|fan| fan.finished),
+            state.fan.map(|fan| fan.low),
         ])?;
         Ok(())
     }

@@ -134,7 +134,7 @@ fn place(stored: Option<&StoredRun>) -> Place {
     if stored.run.status().is_terminal() {
         return "ended";
     }
-    let current = stored.current().map_or(STEPS[0], |record| record.name.as_str());
+    let current = stored.current().next().map_or(STEPS[0], |record| record.name.as_str());
     STEPS.into_iter().find(|step| *step == current).unwrap()
 }
 

@@ -96,7 +96,7 @@ impl Orchestrator {
                 self.post(id, mail.clone(), event.kind()).await?;
                 return Ok(Told::Delivered);
             }
-            let decision = match transition(&stored, &self.plan(&stored), event.clone(), now) {
+            let decision = match transition(&stored, &self.plan(&stored), event.clone(), &[], now) {
                 Ok(decision) => decision,
                 Err(refusal) => return Err(Unsure::or_refused(unsure, id, refusal)),
             };

@@ -10,15 +10,15 @@ use crate::bench::{
 const CAP: u32 = 5;
 
 fn next(stored: &StoredRun, now: i64) -> Agenda {
-    agenda(stored, &plan(), CAP, at(now))
+    agenda(stored, &plan(), CAP, &[], at(now))
 }
 
 #[test]
 fn a_new_run_begins_with_its_first_step() {
     let expected = StepRecord::new(stage(0), text("generate"), at(0));
-    assert_eq!(next(&claimed(), 3), Agenda::Call(expected), "entered when the run was claimed first");
-    let Agenda::Call(record) = next(&held_at(1), 3) else { panic!() };
-    assert_eq!((record.position, record.status), (stage(1), Status::Created));
+    assert_eq!(next(&claimed(), 3), Agenda::Call(vec![expected]), "entered when the run was claimed first");
+    let Agenda::Call(records) = next(&held_at(1), 3) else { panic!() };
+    assert_eq!((records[0].position, records[0].status), (stage(1), Status::Created));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_crash_cap_fails_only_a_run_that_crashed_alone() {
     let mut stored = pending_at(1);
     for (crashes, cap, fails) in [(5, 5, true), (4, 5, false), (3, 3, true), (2, 1, false), (2, 2, false)] {
         stored.run.state.crashes = crashes;
-        let decided = agenda(&stored, &plan(), cap, at(5)) == Agenda::Decide(Event::Crashed(stage(1)));
+        let decided = agenda(&stored, &plan(), cap, &[], at(5)) == Agenda::Decide(Event::Crashed(stage(1)));
         assert_eq!(decided, fails, "{crashes} crashes under a cap of {cap}");
     }
 }
@@ -101,9 +101,9 @@ fn a_deadline_goes_before_the_call_and_is_rested_until() {
     let mut stored = claimed();
     act(&mut stored, &plan, answer(0, errored()), at(5));
     claim(&mut stored, at(19));
-    assert!(matches!(agenda(&stored, &plan, CAP, at(19)), Agenda::Call(_)));
-    assert_eq!(agenda(&stored, &plan, CAP, at(20)), Agenda::Decide(Event::Expired(stage(0))));
+    assert!(matches!(agenda(&stored, &plan, CAP, &[], at(19)), Agenda::Call(_)));
+    assert_eq!(agenda(&stored, &plan, CAP, &[], at(20)), Agenda::Decide(Event::Expired(stage(0))));
     let waits = Outcome::AwaitSignal { name: text("go"), limit: None };
     act(&mut stored, &plan, answer(0, waits), at(19));
-    assert_eq!(agenda(&stored, &plan, CAP, at(19)), Agenda::Rest(Some(at(20))));
+    assert_eq!(agenda(&stored, &plan, CAP, &[], at(19)), Agenda::Rest(Some(at(20))));
 }

@@ -39,7 +39,7 @@ fn a_cancel_that_comes_while_the_last_answer_is_in_hand_is_too_late() {
     stored.receive(&message(1, Mail::Cancel { reason: text("enough") }));
     act(&mut stored, &plan(), answer(2, finished()), at(5));
     assert_eq!(stored.run.status(), Status::Finished);
-    let refusal = transition(&stored, &plan(), cancel(), at(6)).unwrap_err();
+    let refusal = transition(&stored, &plan(), cancel(), &[], at(6)).unwrap_err();
     assert_eq!(refusal.to_string(), "a run that is finished can't be cancelled");
 }
 
@@ -197,10 +197,10 @@ fn a_retry_drops_waiting_cancels_and_keeps_signals() {
 #[test]
 fn only_a_failed_run_is_retried() {
     for status in [Status::Finished, Status::Cancelled] {
-        let refusal = transition(&ended(status), &plan(), Event::Retry, at(9)).unwrap_err();
+        let refusal = transition(&ended(status), &plan(), Event::Retry, &[], at(9)).unwrap_err();
         assert_eq!(refusal.to_string(), format!("a run that is {status} can't be retried"));
     }
-    assert!(transition(&pending_at(0), &plan(), Event::Retry, at(9)).is_err());
+    assert!(transition(&pending_at(0), &plan(), Event::Retry, &[], at(9)).is_err());
 }
 
 #[test]

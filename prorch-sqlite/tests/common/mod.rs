@@ -34,6 +34,10 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
     }
 }
 
+pub(crate) async fn claim(repository: &impl Repository, request: ClaimRequest) -> Vec<Claim> {
+    repository.turn(Arc::from([]), Some(request)).await.unwrap().claims.unwrap()
+}
+
 pub(crate) fn later(seconds: u64) -> Timestamp {
     NOW + Duration::from_secs(seconds)
 }
