@@ -99,6 +99,6 @@ impl Office {
 
 /// Who is asked just now.
 fn asked<'a>(stored: &StoredRun, expense: &'a Expense) -> Option<&'a String> {
-    let waiting = stored.current().filter(|record| record.status == Status::Pending)?;
+    let waiting = stored.current().find(|record| record.status == Status::Pending)?;
     expense.decider_by_signal(waiting.awaits.as_ref()?)
 }
