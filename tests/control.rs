@@ -4,13 +4,19 @@
 #![cfg(all(feature = "macros", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use prorch::prelude::*;
-use prorch::repository::{Filter, MemoryRepository, StoredRun};
+use prorch::repository::{
+    Filter, Mail, MemoryRepository, Message, MessageId, Repository, StoredRun, Text, Update,
+};
 use prorch::testing::{Clock, ManualClock};
 use prorch::{Error, RunHandle, Status, Told};
+use prorch_testkit::spy::{self, SpyRepository};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -85,6 +91,7 @@ async fn after(number: u64, seen: &Seen) -> StepResult<u64> {
 struct Job;
 
 struct Bench {
+    store: MemoryRepository,
     orchestrator: Orchestrator,
     clock: ManualClock,
     seen: Seen,
@@ -93,9 +100,10 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (clock, seen) = (ManualClock::default(), Seen::default());
-        let builder = Orchestrator::builder(MemoryRepository::new()).clock(clock.clone());
+        let store = MemoryRepository::new();
+        let builder = Orchestrator::builder(store.clone()).clock(clock.clone());
         let orchestrator = builder.resource(seen.clone()).pipeline::<Job>().build().unwrap();
-        Self { orchestrator, clock, seen }
+        Self { store, orchestrator, clock, seen }
     }
 
     async fn start(&self, way: Way) -> RunHandle<Job> {
@@ -235,6 +243,43 @@ async fn what_comes_after_a_pause_during_one_call_is_not_lost() {
     }
 }
 
+/// An orchestrator on a store in which this message comes for the run between the next read and the next write.
+fn overtaken(
+    store: &MemoryRepository,
+    clock: &ManualClock,
+    run: &RunHandle<Job>,
+    mail: Mail,
+) -> Orchestrator {
+    let (message, id) = (Message::new(MessageId::from_bytes([1; 16]), mail, clock.now()), run.id());
+    let (behind, come) = (store.clone(), AtomicBool::new(false));
+    let store = SpyRepository::new(store.clone(), move |seen| {
+        if matches!(seen, spy::Seen::Called("update")) && !come.swap(true, Ordering::SeqCst) {
+            let mut post = pin!(behind.update([Update::post(id, message.clone())].into()));
+            let posted = post.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(posted, Poll::Ready(Ok(_))), "a store in memory answers at once");
+        }
+    });
+    let builder = Orchestrator::builder(store).clock(clock.clone()).resource(Seen::default());
+    builder.pipeline::<Job>().build().unwrap()
+}
+
+#[tokio::test]
+async fn a_pause_that_is_overtaken_is_not_lost_and_loses_nothing() {
+    let cancel = Mail::Cancel { reason: Text::from("enough") };
+    let signal = Mail::Signal { name: Text::from("go"), payload: Text::from("7") };
+    for (mail, status) in [(cancel, Status::Cancelled), (signal, Status::Pending)] {
+        let bench = Bench::new();
+        let run = bench.start(Way::Waits).await;
+        bench.pass().await;
+        let teller = overtaken(&bench.store, &bench.clock, &run, mail);
+        assert_eq!(teller.pause(run.id()).await.unwrap(), Told::Delivered);
+        bench.pass().await;
+        let stored = bench.stored(&run).await;
+        assert_eq!((stored.run.status(), stored.run.state.paused), (status, status == Status::Pending));
+        assert_eq!(bench.seen.calls(), ["work"]);
+    }
+}
+
 #[tokio::test]
 async fn a_resume_of_a_run_that_is_not_paused_changes_nothing() {
     let bench = Bench::new();
@@ -255,6 +300,9 @@ async fn a_delayed_run_is_not_begun_before_its_time() {
     let bench = Bench::new();
     let delay = Duration::from_secs(60);
     let run = bench.orchestrator.start::<Job>(Way::Finishes).delay(delay).await.unwrap();
+    bench.orchestrator.signal(run.id(), "go", 1).await.unwrap();
+    bench.pass().await;
+    assert_eq!(bench.seen.calls().len(), 0, "not by a signal either, which is kept");
     bench.clock.advance(delay - Duration::from_micros(1));
     bench.pass().await;
     assert_eq!((bench.seen.calls().len(), run.status().await.unwrap()), (0, Status::Created));

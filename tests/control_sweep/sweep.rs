@@ -60,7 +60,7 @@ impl Life {
 /// that begins anew.
 fn committed(stored: &StoredRun, is_mended: bool) -> usize {
     let is_failed = stored.run.status() == Status::Failed;
-    let erred = match stored.current().next() {
+    let erred = match stored.current().last() {
         _ if is_mended && !is_failed => 2,
         Some(record) if record.status == Status::Failed => record.errors.max(1),
         Some(record) => record.errors,

@@ -72,23 +72,14 @@ impl Look<'_> {
         if self.under_way.is_empty() { agenda } else { Agenda::Await }
     }
 
-    /// What the messages say that are about the run and not about one of its steps. A cancel comes first; a pause or a
-    /// resume comes last, when all else is decided on, and of several the last counts.
+    /// What the messages say that are about the run and not about one of its steps: a cancel and the end of a child in
+    /// the order of their coming, or else what was said last of pausing and resuming.
     fn mail(&self) -> Option<Agenda> {
-        let cancel = self.run.waiting_cancel();
-        let ended = self.told().find(is_of_child);
-        let last = || self.told().filter(|event| !is_of_child(event)).last();
-        match (cancel, ended) {
-            (Some(cancel), _) if self.under_way.is_empty() => Some(Agenda::Decide(cancel)),
-            // It needs no quiet: nobody calls the record that waits for it.
-            (_, Some(ended)) => Some(Agenda::Decide(ended)),
-            (Some(_), None) => Some(Agenda::Await),
-            (None, None) => last().map(|event| self.alone(Agenda::Decide(event))),
-        }
-    }
-
-    fn told(&self) -> impl Iterator<Item = Event> {
-        self.run.untaken().filter_map(control_event)
+        let said = || self.run.untaken().filter_map(control_event);
+        let is_switch = |event: &Event| matches!(event, Event::Pause { .. } | Event::Resume { .. });
+        let event = said().find(|event| !is_switch(event)).or_else(|| said().last())?;
+        let needs_no_quiet = matches!(event, Event::ChildEnded { .. });
+        Some(if needs_no_quiet { Agenda::Decide(event) } else { self.alone(Agenda::Decide(event)) })
     }
 
     fn stage(&self) -> Result<&StagePlan, Text> {
@@ -194,10 +185,6 @@ fn no_step(position: Position) -> Text {
     Text::from(format!("the pipeline has no step at {position}, where the run stands"))
 }
 
-const fn is_of_child(event: &Event) -> bool {
-    matches!(event, Event::ChildEnded { .. })
-}
-
 fn control_event(message: &Message) -> Option<Event> {
     let id = Some(message.id);
     match &message.mail {
@@ -224,7 +211,8 @@ impl StoredRun {
     }
 
     /// Up to where a decision that took `taken` has done with the inbox: a message about the run that it leaves there
-    /// counts as not seen, so that the run is due at once for it; but for the pause that a `paused` run keeps there.
+    /// counts as not seen, so that the run is due at once for it; but for the pause that a run which is paused in its
+    /// `next` state keeps there.
     pub(super) fn seen(&self, taken: &[MessageId], next: &RunState) -> u64 {
         let is_kept = |message: &Message| next.paused && message.mail == Mail::Pause;
         let left = self.untaken().filter(|message| !taken.contains(&message.id) && !is_kept(message));

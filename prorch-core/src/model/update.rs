@@ -278,7 +278,8 @@ impl Update {
 }
 
 impl StoredRun {
-    /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message.
+    /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message, or
+    /// the message is nothing to wake it for ([`Message::wakes`]).
     pub fn receive(&mut self, message: &Message) {
         let known = self.inbox.iter().any(|other| other.id == message.id);
         if known || self.run.state.status.is_terminal() {
@@ -286,7 +287,7 @@ impl StoredRun {
         }
         self.run.inbox_seq += 1;
         self.inbox.push(Message { seq: self.run.inbox_seq, taken: false, ..message.clone() });
-        if self.run.lease.is_none() {
+        if self.run.lease.is_none() && message.wakes(self.run.status()) {
             self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
         }
     }
