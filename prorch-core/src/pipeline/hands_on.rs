@@ -39,6 +39,24 @@ pub trait HandsOnItems: HandsOn {
     fn decode_item(stored: &str) -> Result<Self::Item, PayloadError>;
 }
 
+/// A list, with items that can be stored.
+#[diagnostic::on_unimplemented(
+    message = "`each(…)` goes through a list, and what stands before it hands on `{Self}`",
+    label = "this takes the items of a list",
+    note = "let the step before it hand on a `Vec`, or leave `each` out"
+)]
+pub trait List: Payload {
+    /// What it holds.
+    type Item: Payload;
+}
+
+impl<T: Payload> List for Vec<T>
+where
+    Self: Payload,
+{
+    type Item = T;
+}
+
 /// What a run is started with.
 #[derive(Debug)]
 pub struct Given<T>(PhantomData<fn() -> T>);
@@ -67,14 +85,11 @@ impl<T: Payload> HandsOn for Given<T> {
     }
 }
 
-impl<T: Payload> HandsOnItems for Given<Vec<T>>
-where
-    Vec<T>: Payload,
-{
-    type Item = T;
+impl<T: List> HandsOnItems for Given<T> {
+    type Item = T::Item;
 
-    fn decode_item(stored: &str) -> Result<T, PayloadError> {
-        T::decode(stored)
+    fn decode_item(stored: &str) -> Result<T::Item, PayloadError> {
+        T::Item::decode(stored)
     }
 }
 
@@ -86,11 +101,14 @@ impl<S: Step> HandsOn for Call<S> {
     }
 }
 
-impl<S: Step<Output = Vec<T>>, T: Payload> HandsOnItems for Call<S> {
-    type Item = T;
+impl<S: Step> HandsOnItems for Call<S>
+where
+    S::Output: List,
+{
+    type Item = <S::Output as List>::Item;
 
-    fn decode_item(stored: &str) -> Result<T, PayloadError> {
-        T::decode(stored)
+    fn decode_item(stored: &str) -> Result<Self::Item, PayloadError> {
+        Self::Item::decode(stored)
     }
 }
 
@@ -102,11 +120,14 @@ impl<P: Pipeline> HandsOn for Run<P> {
     }
 }
 
-impl<P: Pipeline<Output = Vec<T>>, T: Payload> HandsOnItems for Run<P> {
-    type Item = T;
+impl<P: Pipeline> HandsOnItems for Run<P>
+where
+    P::Output: List,
+{
+    type Item = <P::Output as List>::Item;
 
-    fn decode_item(stored: &str) -> Result<T, PayloadError> {
-        T::decode(stored)
+    fn decode_item(stored: &str) -> Result<Self::Item, PayloadError> {
+        Self::Item::decode(stored)
     }
 }
 

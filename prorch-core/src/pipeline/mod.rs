@@ -20,7 +20,8 @@ use stage::DecodeOutput;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a pipeline",
     label = "not declared as a pipeline",
-    note = "write `#[pipeline(steps = [FirstStep, SecondStep])]` above `struct {Self};`"
+    note = "write `#[pipeline(steps = [FirstStep, SecondStep])]` above `struct {Self};`",
+    note = "a step stands in the list by its name alone, without `run(…)`"
 )]
 pub trait Pipeline: Send + Sync + 'static {
     /// What a run is started with.

@@ -1,7 +1,7 @@
 use std::any::Any;
 
 use super::child::spawn;
-use super::{Call, Given, HandsOn, Pipeline, PipelineDefinition};
+use super::{Call, Each, Given, HandsOn, Pipeline, PipelineDefinition, Run};
 use crate::flow::FlowsInto;
 use crate::model::{StagePlan, StepPlan, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
@@ -73,9 +73,29 @@ impl Stage {
         Self::one::<Call<S>>(Member::step::<S, Call<Previous>, Previous::Output>())
     }
 
-    /// A stage of one member, which hands on what `Out` says.
+    /// The step `S`, after a stage of another form, which hands on `Before`.
     #[must_use]
-    pub fn one<Out: HandsOn>(member: Member) -> Self {
+    pub fn step<S, Previous, Before>() -> Self
+    where
+        S: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<S::Input> + Send + 'static,
+    {
+        Self::one::<Call<S>>(Member::step::<S, Previous, Before>())
+    }
+
+    /// A run of the pipeline `P`, after a stage that hands on `Before`.
+    #[must_use]
+    pub fn run<P, Previous, Before>() -> Self
+    where
+        P: Pipeline,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+    {
+        Self::one::<Run<P>>(Member::run::<P, Previous, Before>())
+    }
+
+    fn one<Out: HandsOn>(member: Member) -> Self {
         Self::new::<Out>(Form::One, vec![member])
     }
 
@@ -85,10 +105,28 @@ impl Stage {
         Self::new::<Out>(Form::Group, members)
     }
 
-    /// A stage of one member for each item of the list before, so many of them at a time.
+    /// The step `S` for each item of the list before, which `Previous` (an [`ItemOf`](super::ItemOf)) hands on; so many of them at a time.
     #[must_use]
-    pub fn each<Out: HandsOn>(member: Member, concurrency: u32) -> Self {
-        Self::new::<Out>(Form::Each(concurrency), vec![member])
+    pub fn each<S, Previous, Before>(concurrency: u32) -> Self
+    where
+        S: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<S::Input> + Send + 'static,
+    {
+        let member = Member::step::<S, Previous, Before>();
+        Self::new::<Each<Call<S>>>(Form::Each(concurrency), vec![member])
+    }
+
+    /// A run of the pipeline `P` for each item of the list before, which `Previous` hands on; so many of them at a time.
+    #[must_use]
+    pub fn each_run<P, Previous, Before>(concurrency: u32) -> Self
+    where
+        P: Pipeline,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+    {
+        let member = Member::run::<P, Previous, Before>();
+        Self::new::<Each<Run<P>>>(Form::Each(concurrency), vec![member])
     }
 
     fn new<Out: HandsOn>(form: Form, members: Vec<Member>) -> Self {
