@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use serde_json::value::RawValue;
 
 use super::Pipeline;
+use crate::model::Text;
 use crate::payload::{Payload, PayloadError};
 use crate::step::Step;
 
@@ -19,6 +20,15 @@ pub trait HandsOn: 'static {
     ///
     /// [`PayloadError`] when it stands for no such value.
     fn decode(stored: &str) -> Result<Self::Output, PayloadError>;
+
+    /// The list of which this is an item, where the stored text stands for it and is none itself.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the text stands for no such list.
+    fn list_of(_stored: &str) -> Result<Option<Text>, PayloadError> {
+        Ok(None)
+    }
 }
 
 /// Something that hands on a list.
@@ -37,6 +47,15 @@ pub trait HandsOnItems: HandsOn {
     ///
     /// [`PayloadError`] when it stands for no such value.
     fn decode_item(stored: &str) -> Result<Self::Item, PayloadError>;
+
+    /// The list as JSON, where that is another text than the stored one.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the stored text stands for no such list.
+    fn list(_stored: &str) -> Result<Option<Text>, PayloadError> {
+        Ok(None)
+    }
 }
 
 /// A list, with items that can be stored.
@@ -129,6 +148,15 @@ where
     fn decode_item(stored: &str) -> Result<Self::Item, PayloadError> {
         Self::Item::decode(stored)
     }
+
+    /// What is stored is what its last step handed on; the list is what that turns into.
+    fn list(stored: &str) -> Result<Option<Text>, PayloadError> {
+        let definition = P::definition();
+        if !definition.turns_its_output() {
+            return Ok(None);
+        }
+        definition.output::<P::Output>(stored)?.encode().map(Some)
+    }
 }
 
 impl<M: HandsOn> HandsOn for Each<M> {
@@ -152,6 +180,10 @@ impl<H: HandsOnItems> HandsOn for ItemOf<H> {
 
     fn decode(stored: &str) -> Result<H::Item, PayloadError> {
         H::decode_item(stored)
+    }
+
+    fn list_of(stored: &str) -> Result<Option<Text>, PayloadError> {
+        H::list(stored)
     }
 }
 

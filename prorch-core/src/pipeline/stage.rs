@@ -11,6 +11,9 @@ use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
 /// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
 pub(super) type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
 
+/// The list that a stored text stands for, as JSON; none when the text is that list.
+pub(super) type ListOf = fn(&str) -> Result<Option<Text>, PayloadError>;
+
 /// One stage of a pipeline: its members, and how what they hand on is read.
 #[derive(Debug)]
 pub struct Stage {
@@ -20,14 +23,14 @@ pub struct Stage {
 }
 
 /// How many members a stage has, and where they come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
     /// One step.
     One,
     /// The steps that are named.
     Group,
     /// One step, for each item of a list; so many at a time.
-    Each(u32),
+    Each(u32, ListOf),
 }
 
 /// A step in a stage, and how it is called with what the stage before handed on.
@@ -114,7 +117,7 @@ impl Stage {
         Before: FlowsInto<S::Input> + Send + 'static,
     {
         let member = Member::step::<S, Previous, Before>();
-        Self::new::<Each<Call<S>>>(Form::Each(concurrency), vec![member])
+        Self::new::<Each<Call<S>>>(Form::Each(concurrency, Previous::list_of), vec![member])
     }
 
     /// A run of the pipeline `P` for each item of the list before, which `Previous` hands on; so many of them at a time.
@@ -126,7 +129,7 @@ impl Stage {
         Before: FlowsInto<P::Input> + Send + 'static,
     {
         let member = Member::run::<P, Previous, Before>();
-        Self::new::<Each<Run<P>>>(Form::Each(concurrency), vec![member])
+        Self::new::<Each<Run<P>>>(Form::Each(concurrency, Previous::list_of), vec![member])
     }
 
     fn new<Out: HandsOn>(form: Form, members: Vec<Member>) -> Self {
@@ -138,7 +141,14 @@ impl Stage {
     }
 
     pub(super) fn member(&self, item: u32) -> Option<&Member> {
-        self.members.get(if self.form == Form::Group { item as usize } else { 0 })
+        self.members.get(if matches!(self.form, Form::Group) { item as usize } else { 0 })
+    }
+
+    pub(super) const fn list_of(&self) -> Option<ListOf> {
+        match self.form {
+            Form::Each(_, list_of) => Some(list_of),
+            Form::One | Form::Group => None,
+        }
     }
 
     pub(super) const fn output(&self) -> DecodeOutput {
@@ -153,10 +163,10 @@ impl Stage {
         });
         match self.form {
             Form::Group => StagePlan::Group(steps.collect()),
-            Form::One | Form::Each(_) => {
+            Form::One | Form::Each(..) => {
                 let step = steps.next().unwrap_or_else(|| unreachable!("a stage has a member"));
                 match self.form {
-                    Form::Each(concurrency) => StagePlan::Each(step, concurrency),
+                    Form::Each(concurrency, _) => StagePlan::Each(step, concurrency),
                     _ => StagePlan::One(step),
                 }
             }
@@ -174,7 +184,7 @@ impl Stage {
         Text::from(match self.form {
             Form::One => steps,
             Form::Group => format!("[{steps}]"),
-            Form::Each(_) => format!("each({steps})"),
+            Form::Each(..) => format!("each({steps})"),
         })
     }
 }
