@@ -158,6 +158,11 @@ impl Worker {
             self.send_turn();
         }
         for ((of, update), answer) in flight.of.iter().zip(flight.updates.iter()).zip(turn.answers) {
+            let reaches_others = !update.posts.is_empty() || !update.starts.is_empty();
+            if reaches_others && flight.claim_limit == 0 {
+                // Had runs been asked for in this turn, those would be among them.
+                self.look.soon();
+            }
             self.on_answer(*of, update, answer, flight.resent > 0);
         }
         claimed.into_iter().for_each(|slot| self.go_on(slot));

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::{
     Event, Mail, Message, MessageId, Plan, Position, Run, RunState, StagePlan, Status, StepPlan, StepRecord,
     StoredRun, Text, Timestamp,
@@ -142,7 +144,8 @@ impl Look<'_> {
 
     /// What is to be done with the open records of the stage.
     fn members(&self, open: &[(StepRecord, &StepPlan)]) -> Agenda {
-        let idle = || open.iter().filter(|(record, _)| !self.under_way.contains(&record.position));
+        let under_way: BTreeSet<&Position> = self.under_way.iter().collect();
+        let idle = || open.iter().filter(|(record, _)| !under_way.contains(&record.position));
         let mut due: Vec<&StepRecord> =
             idle().map(|(record, _)| record).filter(|record| self.is_due(record)).collect();
         let crashes = self.run.run.state.crashes;
