@@ -168,7 +168,7 @@ impl Drop for Guarded {
 }
 
 /// What a panic said.
-fn words(panic: Box<dyn Any + Send>) -> String {
+pub(super) fn words(panic: Box<dyn Any + Send>) -> String {
     let words = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

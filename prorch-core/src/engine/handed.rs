@@ -3,11 +3,13 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::executor::words;
 use super::slots::{Busy, Held, SlotId};
 use super::wake::Inbound;
 use super::worker::Worker;
 use crate::model::{
-    Answered, CauseKind, Event, Hold, Hook, Kept, Outcome, Position, StagePlan, Text, Timestamp,
+    Answered, CauseKind, Event, Hold, Hook, Kept, MAX_REASON, Outcome, Position, StagePlan, Text, Timestamp,
+    bounded,
 };
 use crate::repository::{HandedError, MAX_HANDED, handed_on_by_stage};
 
@@ -95,7 +97,7 @@ impl Worker {
         held.busy = Busy::Reading;
         let (run, input) = (held.stored.run.id, held.stored.run.input.clone());
         let stage = held.stored.stage();
-        let is_each = matches!(held.known.plan.stage(stage), Some(StagePlan::Each(..)));
+        let list_of = held.known.pipeline.list_of(stage);
         let before = stage.checked_sub(1);
         let is_list = before.and_then(|before| held.known.plan.stage(before));
         let is_list = !matches!(is_list, Some(StagePlan::One(_)) | None);
@@ -104,9 +106,9 @@ impl Worker {
                 None => Ok(input),
                 Some(before) => handed_on_by_stage(&repository, run, before, is_list).await,
             };
-            let handed = match whole {
-                Ok(list) if is_each => split(list).await,
-                whole => whole.map(Handed::Whole),
+            let handed = match (whole, list_of) {
+                (Ok(whole), Some(list_of)) => split(whole, list_of).await,
+                (whole, _) => whole.map(Handed::Whole),
             };
             // The worker may have ended meanwhile.
             let _ = sender.send(Inbound::Handed { slot, stage, handed });
@@ -147,15 +149,21 @@ fn soon(now: Timestamp) -> Timestamp {
     now + std::time::Duration::from_secs(1)
 }
 
-/// Long lists are taken apart away from the thread that keeps the leases.
-async fn split(list: Text) -> Result<Handed, HandedError> {
-    const LONG: usize = 256 << 10;
-    let items = if list.len() < LONG {
-        Items::of(list)
-    } else {
-        let split = tokio::task::spawn_blocking(move || Items::of(list)).await;
-        split.unwrap_or_else(|error| Err(HandedError::Missing(Text::from(error.to_string()))))
-    };
+/// Takes a list apart, away from the thread that keeps the leases: it may be long, and what the run of another pipeline
+/// ended with may have to be turned into a list by code of the user's.
+async fn split(
+    whole: Text,
+    list_of: impl Fn(&str) -> Result<Option<Text>, Text> + Send + 'static,
+) -> Result<Handed, HandedError> {
+    let split = tokio::task::spawn_blocking(move || {
+        let list = list_of(&whole).map_err(HandedError::Missing)?;
+        Items::of(list.unwrap_or(whole))
+    });
+    let items = split.await.unwrap_or_else(|error| {
+        let why = error.try_into_panic().map_or_else(|error| error.to_string(), words);
+        let text = format!("what was handed on can't be turned into a list: {why}");
+        Err(HandedError::Missing(bounded(&text, MAX_REASON)))
+    });
     items.map(|items| Handed::Items(Arc::new(items)))
 }
 

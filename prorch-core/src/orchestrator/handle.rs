@@ -94,7 +94,10 @@ impl<P: Pipeline> RunHandle<P> {
             _ => match handed_on_by_run(&self.shared.repository, &stored).await {
                 Ok(output) => Ok(P::definition().output(&output)?),
                 Err(HandedError::Store(error)) => Err(error.into()),
-                Err(_) => Err(Error::Inconsistent { run, status, what: "has no output" }),
+                Err(HandedError::TooLong) => Err(Error::Inconsistent { run, status, what: TOO_LONG }),
+                Err(HandedError::Missing(_)) => {
+                    Err(Error::Inconsistent { run, status, what: "has no output" })
+                }
             },
         }
     }
@@ -115,6 +118,10 @@ impl<P: Pipeline> std::fmt::Debug for RunHandle<P> {
             .finish_non_exhaustive()
     }
 }
+
+/// What a run ends with whose last stage has so many members that their outputs don't fit into one value.
+const TOO_LONG: &str = "what its last stage hands on together has more than 64 MiB of JSON: let its steps hand on paths \
+                        or keys";
 
 /// Returns when the run's end is told, or when the time has passed.
 async fn told_or_after(mut ended: watch::Receiver<()>, pause: Duration) {

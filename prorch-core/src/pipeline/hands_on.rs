@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use serde_json::value::RawValue;
 
 use super::Pipeline;
+use crate::model::Text;
 use crate::payload::{Payload, PayloadError};
 use crate::step::Step;
 
@@ -19,6 +20,15 @@ pub trait HandsOn: 'static {
     ///
     /// [`PayloadError`] when it stands for no such value.
     fn decode(stored: &str) -> Result<Self::Output, PayloadError>;
+
+    /// The list of which this is an item, where the stored text stands for it and is none itself.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the text stands for no such list.
+    fn list_of(_stored: &str) -> Result<Option<Text>, PayloadError> {
+        Ok(None)
+    }
 }
 
 /// Something that hands on a list.
@@ -37,6 +47,33 @@ pub trait HandsOnItems: HandsOn {
     ///
     /// [`PayloadError`] when it stands for no such value.
     fn decode_item(stored: &str) -> Result<Self::Item, PayloadError>;
+
+    /// The list as JSON, where that is another text than the stored one.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the stored text stands for no such list.
+    fn list(_stored: &str) -> Result<Option<Text>, PayloadError> {
+        Ok(None)
+    }
+}
+
+/// A list, with items that can be stored.
+#[diagnostic::on_unimplemented(
+    message = "`each(…)` goes through a list, and what stands before it hands on `{Self}`",
+    label = "this takes the items of a list",
+    note = "let the step before it hand on a `Vec`, or leave `each` out"
+)]
+pub trait List: Payload {
+    /// What it holds.
+    type Item: Payload;
+}
+
+impl<T: Payload> List for Vec<T>
+where
+    Self: Payload,
+{
+    type Item = T;
 }
 
 /// What a run is started with.
@@ -67,14 +104,11 @@ impl<T: Payload> HandsOn for Given<T> {
     }
 }
 
-impl<T: Payload> HandsOnItems for Given<Vec<T>>
-where
-    Vec<T>: Payload,
-{
-    type Item = T;
+impl<T: List> HandsOnItems for Given<T> {
+    type Item = T::Item;
 
-    fn decode_item(stored: &str) -> Result<T, PayloadError> {
-        T::decode(stored)
+    fn decode_item(stored: &str) -> Result<T::Item, PayloadError> {
+        T::Item::decode(stored)
     }
 }
 
@@ -86,11 +120,14 @@ impl<S: Step> HandsOn for Call<S> {
     }
 }
 
-impl<S: Step<Output = Vec<T>>, T: Payload> HandsOnItems for Call<S> {
-    type Item = T;
+impl<S: Step> HandsOnItems for Call<S>
+where
+    S::Output: List,
+{
+    type Item = <S::Output as List>::Item;
 
-    fn decode_item(stored: &str) -> Result<T, PayloadError> {
-        T::decode(stored)
+    fn decode_item(stored: &str) -> Result<Self::Item, PayloadError> {
+        Self::Item::decode(stored)
     }
 }
 
@@ -102,11 +139,23 @@ impl<P: Pipeline> HandsOn for Run<P> {
     }
 }
 
-impl<P: Pipeline<Output = Vec<T>>, T: Payload> HandsOnItems for Run<P> {
-    type Item = T;
+impl<P: Pipeline> HandsOnItems for Run<P>
+where
+    P::Output: List,
+{
+    type Item = <P::Output as List>::Item;
 
-    fn decode_item(stored: &str) -> Result<T, PayloadError> {
-        T::decode(stored)
+    fn decode_item(stored: &str) -> Result<Self::Item, PayloadError> {
+        Self::Item::decode(stored)
+    }
+
+    /// What is stored is what its last step handed on; the list is what that turns into.
+    fn list(stored: &str) -> Result<Option<Text>, PayloadError> {
+        let definition = P::definition();
+        if !definition.turns_its_output() {
+            return Ok(None);
+        }
+        definition.output::<P::Output>(stored)?.encode().map(Some)
     }
 }
 
@@ -131,6 +180,10 @@ impl<H: HandsOnItems> HandsOn for ItemOf<H> {
 
     fn decode(stored: &str) -> Result<H::Item, PayloadError> {
         H::decode_item(stored)
+    }
+
+    fn list_of(stored: &str) -> Result<Option<Text>, PayloadError> {
+        H::list(stored)
     }
 }
 

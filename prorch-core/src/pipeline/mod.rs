@@ -20,7 +20,8 @@ use stage::DecodeOutput;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a pipeline",
     label = "not declared as a pipeline",
-    note = "write `#[pipeline(steps = [FirstStep, SecondStep])]` above `struct {Self};`"
+    note = "write `#[pipeline(steps = [FirstStep, SecondStep])]` above `struct {Self};`",
+    note = "a step stands in the list by its name alone, without `run(…)`"
 )]
 pub trait Pipeline: Send + Sync + 'static {
     /// What a run is started with.
@@ -60,6 +61,11 @@ impl PipelineDefinition {
         Output: 'static,
     {
         Self { output: Some(|stored| Ok(Box::new(Last::decode(stored)?.flow()))), ..self }
+    }
+
+    /// Whether its runs end with something else than its last step hands on.
+    pub(crate) const fn turns_its_output(&self) -> bool {
+        self.output.is_some()
     }
 
     /// What a run ended with whose last step handed this on, as it is stored.
@@ -118,6 +124,16 @@ impl PipelineDefinition {
     /// The member that records at `position` belong to.
     pub(crate) fn member(&self, position: Position) -> Option<&Member> {
         self.stages.get(position.stage as usize)?.member(position.item)
+    }
+
+    /// How the list is found that this stage goes through, one item after the other; none for a stage of another form.
+    /// What is wrong is said without any part of what is stored.
+    pub(crate) fn list_of(
+        &self,
+        stage: u32,
+    ) -> Option<impl Fn(&str) -> Result<Option<Text>, Text> + Send + use<>> {
+        let list_of = self.stages.get(stage as usize)?.list_of()?;
+        Some(move |stored: &str| list_of(stored).map_err(|error| Text::from(error.without_values())))
     }
 
     /// The resources that its steps ask for, with the names of their records.

@@ -1,7 +1,7 @@
 use std::any::Any;
 
 use super::child::spawn;
-use super::{Call, Given, HandsOn, Pipeline, PipelineDefinition};
+use super::{Call, Each, Given, HandsOn, Pipeline, PipelineDefinition, Run};
 use crate::flow::FlowsInto;
 use crate::model::{StagePlan, StepPlan, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
@@ -10,6 +10,9 @@ use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
 
 /// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
 pub(super) type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
+
+/// The list that a stored text stands for, as JSON; none when the text is that list.
+pub(super) type ListOf = fn(&str) -> Result<Option<Text>, PayloadError>;
 
 /// One stage of a pipeline: its members, and how what they hand on is read.
 #[derive(Debug)]
@@ -20,14 +23,14 @@ pub struct Stage {
 }
 
 /// How many members a stage has, and where they come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
     /// One step.
     One,
     /// The steps that are named.
     Group,
     /// One step, for each item of a list; so many at a time.
-    Each(u32),
+    Each(u32, ListOf),
 }
 
 /// A step in a stage, and how it is called with what the stage before handed on.
@@ -73,9 +76,29 @@ impl Stage {
         Self::one::<Call<S>>(Member::step::<S, Call<Previous>, Previous::Output>())
     }
 
-    /// A stage of one member, which hands on what `Out` says.
+    /// The step `S`, after a stage of another form, which hands on `Before`.
     #[must_use]
-    pub fn one<Out: HandsOn>(member: Member) -> Self {
+    pub fn step<S, Previous, Before>() -> Self
+    where
+        S: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<S::Input> + Send + 'static,
+    {
+        Self::one::<Call<S>>(Member::step::<S, Previous, Before>())
+    }
+
+    /// A run of the pipeline `P`, after a stage that hands on `Before`.
+    #[must_use]
+    pub fn run<P, Previous, Before>() -> Self
+    where
+        P: Pipeline,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+    {
+        Self::one::<Run<P>>(Member::run::<P, Previous, Before>())
+    }
+
+    fn one<Out: HandsOn>(member: Member) -> Self {
         Self::new::<Out>(Form::One, vec![member])
     }
 
@@ -85,10 +108,28 @@ impl Stage {
         Self::new::<Out>(Form::Group, members)
     }
 
-    /// A stage of one member for each item of the list before, so many of them at a time.
+    /// The step `S` for each item of the list before, which `Previous` (an [`ItemOf`](super::ItemOf)) hands on; so many of them at a time.
     #[must_use]
-    pub fn each<Out: HandsOn>(member: Member, concurrency: u32) -> Self {
-        Self::new::<Out>(Form::Each(concurrency), vec![member])
+    pub fn each<S, Previous, Before>(concurrency: u32) -> Self
+    where
+        S: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<S::Input> + Send + 'static,
+    {
+        let member = Member::step::<S, Previous, Before>();
+        Self::new::<Each<Call<S>>>(Form::Each(concurrency, Previous::list_of), vec![member])
+    }
+
+    /// A run of the pipeline `P` for each item of the list before, which `Previous` hands on; so many of them at a time.
+    #[must_use]
+    pub fn each_run<P, Previous, Before>(concurrency: u32) -> Self
+    where
+        P: Pipeline,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+    {
+        let member = Member::run::<P, Previous, Before>();
+        Self::new::<Each<Run<P>>>(Form::Each(concurrency, Previous::list_of), vec![member])
     }
 
     fn new<Out: HandsOn>(form: Form, members: Vec<Member>) -> Self {
@@ -100,7 +141,14 @@ impl Stage {
     }
 
     pub(super) fn member(&self, item: u32) -> Option<&Member> {
-        self.members.get(if self.form == Form::Group { item as usize } else { 0 })
+        self.members.get(if matches!(self.form, Form::Group) { item as usize } else { 0 })
+    }
+
+    pub(super) const fn list_of(&self) -> Option<ListOf> {
+        match self.form {
+            Form::Each(_, list_of) => Some(list_of),
+            Form::One | Form::Group => None,
+        }
     }
 
     pub(super) const fn output(&self) -> DecodeOutput {
@@ -115,10 +163,10 @@ impl Stage {
         });
         match self.form {
             Form::Group => StagePlan::Group(steps.collect()),
-            Form::One | Form::Each(_) => {
+            Form::One | Form::Each(..) => {
                 let step = steps.next().unwrap_or_else(|| unreachable!("a stage has a member"));
                 match self.form {
-                    Form::Each(concurrency) => StagePlan::Each(step, concurrency),
+                    Form::Each(concurrency, _) => StagePlan::Each(step, concurrency),
                     _ => StagePlan::One(step),
                 }
             }
@@ -136,7 +184,7 @@ impl Stage {
         Text::from(match self.form {
             Form::One => steps,
             Form::Group => format!("[{steps}]"),
-            Form::Each(_) => format!("each({steps})"),
+            Form::Each(..) => format!("each({steps})"),
         })
     }
 }

@@ -22,7 +22,8 @@ use crate::payload::Payload;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a step yet",
     label = "`Step` is not implemented for this",
-    note = "write `impl Step for {Self} {{ type Input = …; type Output = …; async fn on_start(&mut self, …) … }}`, and `#[step]` above the type"
+    note = "write `impl Step for {Self} {{ type Input = …; type Output = …; async fn on_start(&mut self, …) … }}`, and `#[step]` above the type",
+    note = "a pipeline among the steps of another one is written `run({Self})`"
 )]
 pub trait Step: StepDefinition {
     /// What the step gets: the output of the step before it (or what that turns into by `Into`), or the run's input.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::clock::{Clock, ManualClock};
 use crate::config::OrchestratorConfig;
 use crate::error::Error;
-use crate::model::{Status, StoredRun};
+use crate::model::{Filter, Order, Status, StoredRun};
 use crate::orchestrator::{Orchestrator, OrchestratorBuilder, RunHandle};
 use crate::payload::{Payload, PayloadError};
 use crate::pipeline::Pipeline;
@@ -144,21 +144,25 @@ async fn rehearsed<P: Pipeline>(
     Ok(Rehearsed { output: run.wait().await, stored, took })
 }
 
-/// How long it is until the run is due.
+/// How long it is until the run is due, or one that it started.
 async fn next_due<P: Pipeline>(
     orchestrator: &Orchestrator,
     run: &RunHandle<P>,
     clock: &ManualClock,
 ) -> Result<Duration, Error> {
+    let first = Filter { order: Order::Due, limit: 1, ..Filter::active() };
+    let first = orchestrator.search(&first).await?.runs.into_iter().next();
+    if let Some(at) = first.and_then(|run| run.claimable_at()) {
+        return Ok(at.saturating_since(clock.now()));
+    }
     let stored = orchestrator.get(run.id()).await?.ok_or(Error::NotFound(run.id()))?;
     let (id, status) = (run.id(), stored.run.status());
-    match stored.run.claimable_at() {
-        Some(at) => Ok(at.saturating_since(clock.now())),
-        None if status == Status::Pending => {
-            let open = stored.current().filter(|record| record.awaits.is_some());
-            let step = open.map(|record| &*record.name).next().unwrap_or_default();
-            Err(Error::Engine(format!("run {id} waits at step `{step}` for a signal that nobody sent")))
+    let waiting = stored.current().find(|record| record.awaits.is_some() || record.child.is_some());
+    Err(Error::Engine(match waiting.filter(|_| status == Status::Pending) {
+        Some(record) if record.child.is_some() => {
+            format!("run {id} waits at step `{}` for a run that waits for a signal", record.name)
         }
-        None => Err(Error::Engine(format!("run {id} is {status}, and nothing makes it go on"))),
-    }
+        Some(record) => format!("run {id} waits at step `{}` for a signal that nobody sent", record.name),
+        None => format!("run {id} is {status}, and nothing makes it go on"),
+    }))
 }

@@ -34,7 +34,7 @@ impl GoodStage {
         match self {
             Self::One(_) => quote!(#(#outputs)*),
             Self::Group(_) => quote!((#(#outputs),*)),
-            Self::Each(..) => quote!(::std::vec::Vec<#(#outputs)*>),
+            Self::Each(member, _) => member.around(&quote!(::std::vec::Vec), &quote!(#(#outputs)*)),
         }
     }
 
@@ -44,29 +44,36 @@ impl GoodStage {
         match self {
             Self::One(_) => quote!(#(#members)*),
             Self::Group(_) => quote!((#(#members),*)),
-            Self::Each(..) => quote!(#private::Each<#(#members)*>),
+            Self::Each(member, _) => member.around(&quote!(#private::Each), &quote!(#(#members)*)),
         }
     }
 
-    /// The call that makes it, after what `before` marks.
+    /// The call that makes it, after what `before` marks. The name of a step or a pipeline is an argument of that call: what
+    /// is wrong with it is then told once.
     pub(super) fn make(&self, private: &TokenStream, before: &TokenStream) -> TokenStream {
-        let marker = self.marker(private);
-        let members = |before: &TokenStream| -> Vec<TokenStream> {
-            self.members().iter().map(|member| member.make(private, before)).collect()
-        };
+        let place = self.place();
+        let between = place.place(&quote!(_));
         match self {
-            Self::One(_) => {
-                let member = members(before);
-                quote!(#private::Stage::one::<#marker>(#(#member)*))
+            Self::One(member) => {
+                let function = match member {
+                    Member::Step(_) => quote!(#private::Stage::step),
+                    Member::Run(_) => quote!(#private::Stage::run),
+                };
+                let ty = member.ty();
+                member.call(&function, &quote!(#ty, #before, #between))
             }
-            Self::Group(_) => {
-                let members = members(before);
+            Self::Group(members) => {
+                let marker = self.marker(private);
+                let members = members.iter().map(|member| member.make(private, before));
                 quote!(#private::Stage::group::<#marker>(::std::vec![#(#members),*]))
             }
             Self::Each(member, concurrency) => {
-                let item = member.place(&quote!(#private::ItemOf));
-                let member = members(&quote!(#item<#before>));
-                quote!(#private::Stage::each::<#marker>(#(#member)*, #concurrency))
+                let function = match member {
+                    Member::Step(_) => quote!(#private::Stage::each),
+                    Member::Run(_) => quote!(#private::Stage::each_run),
+                };
+                let (ty, item) = (member.ty(), member.around(&quote!(#private::ItemOf), before));
+                member.call_with(&function, &quote!(#ty, #item, #between), &quote!(#concurrency))
             }
         }
     }
@@ -93,8 +100,19 @@ pub(super) trait Named {
 
     /// A call that seems to stand where the path stands; its type arguments keep their places.
     fn call(&self, function: &TokenStream, types: &TokenStream) -> TokenStream {
-        let (open, close) = (self.place(&quote!(#function::<)), self.place(&quote!(>())));
+        self.call_with(function, types, &TokenStream::new())
+    }
+
+    fn call_with(&self, function: &TokenStream, types: &TokenStream, values: &TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#function::<)), self.place(&quote!(>(#values))));
         quote!(#open #types #close)
+    }
+
+    /// A type with this argument. It seems to stand where the path stands: what is wrong with the argument, which is told
+    /// at it, is then not told a second time.
+    fn around(&self, ty: &TokenStream, argument: &TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#ty<)), self.place(&quote!(>)));
+        quote!(#open #argument #close)
     }
 
     /// These tokens, as if they stood where the path stands.
@@ -148,8 +166,8 @@ impl Member {
     fn marker(&self, private: &TokenStream) -> TokenStream {
         let ty = self.ty();
         match self {
-            Self::Step(_) => quote!(#private::Call<#ty>),
-            Self::Run(_) => quote!(#private::Run<#ty>),
+            Self::Step(_) => self.around(&quote!(#private::Call), &ty),
+            Self::Run(_) => self.around(&quote!(#private::Run), &ty),
         }
     }
 

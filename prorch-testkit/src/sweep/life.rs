@@ -1,6 +1,6 @@
 use prorch_core::clock::{Clock, ManualClock};
 use prorch_core::error::Error;
-use prorch_core::model::{Filter, Part, Position, RunId, StoredRun};
+use prorch_core::model::{Filter, Part, Position, Run, RunId, StoredRun};
 use prorch_core::orchestrator::Orchestrator;
 use prorch_core::pipeline::Pipeline;
 use prorch_core::repository::Repository;
@@ -8,31 +8,28 @@ use prorch_core::repository::Repository;
 /// After so many passes runs that have not ended are given up.
 const PASSES: u32 = 1_000;
 
-/// A worker's life: it starts the runs, if that was not done, and makes passes until all have ended. Every worker starts
+/// A worker's life: it starts the runs, if that was not done, and makes passes until all have ended, those too that they
+/// have started. Every worker starts
 /// them under the same keys, so that all mean the same runs.
 pub(super) async fn live<P: Pipeline>(
     orchestrator: &Orchestrator,
     clock: &ManualClock,
     inputs: Vec<P::Input>,
 ) -> Result<(), Error> {
-    let mut runs = Vec::new();
     for (number, input) in inputs.into_iter().enumerate() {
-        runs.push(orchestrator.start::<P>(input).key(format!("swept-{number}")).await?.id());
+        orchestrator.start::<P>(input).key(format!("swept-{number}")).await?;
     }
     for _ in 0..PASSES {
         orchestrator.execute_pipelines().await?;
-        let mut due = Vec::new();
-        for run in &runs {
-            let stored = orchestrator.get(*run).await?.ok_or(Error::NotFound(*run))?;
-            if !stored.run.status().is_terminal() {
-                let at = stored.run.claimable_at();
-                due.push(at.unwrap_or_else(|| panic!("the run waits for what never comes: {stored:#?}")));
-            }
+        let open = orchestrator.search(&Filter::active().limit(10_000)).await?.runs;
+        if open.is_empty() {
+            return Ok(());
         }
-        let Some(next) = due.into_iter().min() else { return Ok(()) };
+        let next = open.iter().filter_map(Run::claimable_at).min();
+        let next = next.unwrap_or_else(|| panic!("all wait for what never comes: {open:#?}"));
         clock.advance(next.saturating_since(clock.now()));
     }
-    panic!("the runs {runs:?} have not ended in {PASSES} passes");
+    panic!("the runs have not ended in {PASSES} passes");
 }
 
 /// All runs with all their records.

@@ -5,9 +5,6 @@ async fn double(number: u64) -> StepResult<u64> {
     finish(number * 2)
 }
 
-#[pipeline(steps = [double, [double, double]])]
-struct Group;
-
 #[pipeline(steps = [double()])]
 struct Call;
 
