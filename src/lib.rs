@@ -11,8 +11,10 @@ pub use prorch_core::config::OrchestratorConfig;
 pub use prorch_core::engine::{LeftRun, PassReport};
 pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
-pub use prorch_core::model::{RetryPolicy, RunId, Status};
-pub use prorch_core::orchestrator::{Orchestrator, OrchestratorBuilder, RunHandle, Start, Told};
+pub use prorch_core::model::{NoRestart, RetryPolicy, RunId, Status};
+pub use prorch_core::orchestrator::{
+    Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, Start, Told,
+};
 pub use prorch_core::payload::{Payload, PayloadError};
 pub use prorch_core::pipeline::Pipeline;
 pub use prorch_core::registry::{StepEntry, pipelines, steps};

@@ -16,6 +16,8 @@ mod manifests;
 mod modules;
 #[path = "tidy/sources.rs"]
 mod sources;
+#[path = "tidy/seam.rs"]
+mod seam;
 #[path = "tidy/documents.rs"]
 mod documents;
 
@@ -49,6 +51,11 @@ fn the_arrows_make_no_circle_and_the_model_stands_below_all() {
 #[test]
 fn the_repository_does_not_know_the_one_in_memory() {
     none(Tree::read().sources_in("prorch-core/src/repository/").flat_map(modules::uses_memory));
+}
+
+#[test]
+fn a_back_end_has_four_methods_to_write_and_four_to_know() {
+    none(seam::too_wide(Tree::read().file("prorch-core/src/repository/contract.rs")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The one error of prorch's calls.
 
-use crate::model::{Cause, Refusal, RunId, Status};
+use crate::model::{Cause, NoRestart, Refusal, RunId, Status};
 use crate::payload::PayloadError;
 use crate::repository::StoreError;
 
@@ -42,6 +42,16 @@ pub enum Error {
         /// What was asked of it, and the status.
         #[source]
         refusal: Refusal,
+    },
+
+    /// The run can't be restarted from that step; nothing was written.
+    #[error("run {run} can't be restarted: {why}")]
+    NotRestarted {
+        /// The run.
+        run: RunId,
+        /// Why not, and what to do instead.
+        #[source]
+        why: NoRestart,
     },
 
     /// The run that was waited for failed.

@@ -1,8 +1,8 @@
 //! Rows as values: one column after the other, each with its name when it can't be read.
 
 use prorch_core::repository::{
-    Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Parent, Position, Run, RunId, RunState, Status,
-    StepProgress, StepRecord, Text, Timestamp, WorkerId,
+    Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Origin, Parent, Position, Run, RunId, RunState,
+    Status, StepProgress, StepRecord, Text, Timestamp, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};
@@ -16,7 +16,7 @@ macro_rules! run_columns {
     () => {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
          fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
-         parent_position, key, stuck, cause_kind, cause_step, cause, metadata, \
+         parent_position, origin, origin_step, key, stuck, cause_kind, cause_step, cause, metadata, \
          ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output"
     };
 }
@@ -168,6 +168,14 @@ impl<'a> Columns<'a> {
         Ok(Some(Parent { run: RunId::from_bytes(run), position: self.position()? }))
     }
 
+    fn origin(&mut self) -> Result<Option<Origin>, Fault> {
+        let Some(run) = self.take::<Option<[u8; 16]>>()? else {
+            self.skip(1);
+            return Ok(None);
+        };
+        Ok(Some(Origin { run: RunId::from_bytes(run), step: self.text()? }))
+    }
+
     fn child(&mut self) -> Result<Option<Child>, Fault> {
         let Some(run) = self.take::<Option<[u8; 16]>>()? else {
             self.skip(1);
@@ -218,6 +226,7 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
     let started_at = columns.maybe_time()?;
     let ended_at = columns.maybe_time()?;
     let parent = columns.parent()?;
+    let origin = columns.origin()?;
     let key = columns.maybe_text()?;
     let stuck = columns.maybe_text()?;
     let cause = columns.cause()?;
@@ -233,6 +242,7 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
         key,
         priority,
         parent,
+        origin,
         created_at,
         state,
         epoch,

@@ -6,13 +6,14 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 use crate::codes::{metadata_text, status_code};
 use crate::definitions::{Definitions, Interned};
 use crate::error::Fault;
+use crate::records::RecordRows;
 
 const ADD: &str =
     "INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, parent, parent_position, key,
-    metadata, input)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
-/// Of the run that was added last.
-const ADD_INPUT: &str = "INSERT INTO inputs (run, input) VALUES (last_insert_rowid(), ?1)";
+    metadata, input, origin, origin_step, fan_stage, fan_width, fan_entered, fan_finished, fan_low)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+    ON CONFLICT DO NOTHING";
+const ADD_INPUT: &str = "INSERT INTO inputs (run, input) VALUES (?1, ?2)";
 const KNOWN_ID: &str = "SELECT 1 FROM runs WHERE id = ?1";
 const WITH_KEY: &str = "SELECT id FROM runs WHERE pipeline = ?1 AND key = ?2";
 
@@ -20,6 +21,8 @@ const WITH_KEY: &str = "SELECT id FROM runs WHERE pipeline = ?1 AND key = ?2";
 const LONG_INPUT: usize = 3_000;
 
 pub(crate) struct Inserts<'c> {
+    connection: &'c Connection,
+    pub(crate) records: RecordRows<'c>,
     add: Statement<'c>,
     add_input: Statement<'c>,
     known_id: Statement<'c>,
@@ -29,6 +32,8 @@ pub(crate) struct Inserts<'c> {
 impl<'c> Inserts<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
+            connection,
+            records: RecordRows::prepare(connection)?,
             add: connection.prepare(ADD)?,
             add_input: connection.prepare(ADD_INPUT)?,
             known_id: connection.prepare(KNOWN_ID)?,
@@ -36,7 +41,7 @@ impl<'c> Inserts<'c> {
         })
     }
 
-    /// Inserts the run, unless its id or its key is there.
+    /// Inserts the run with its records, unless its id or its key is there.
     pub(crate) fn insert(&mut self, definitions: &mut Definitions<'_>, new: &NewRun) -> Result<Saved, Fault> {
         let interned = definitions.intern(&new.definition)?;
         let is_long = new.input.len() > LONG_INPUT;
@@ -53,12 +58,23 @@ impl<'c> Inserts<'c> {
             new.key.as_deref(),
             metadata_text(&new.metadata)?,
             (!is_long).then_some(&*new.input),
+            new.origin.as_ref().map(|origin| origin.run.as_bytes()),
+            new.origin.as_ref().map(|origin| &*origin.step),
+            new.fan.map(|fan| fan.stage),
+            new.fan.and_then(|fan| fan.width),
+            new.fan.map(|fan| fan.entered),
+            new.fan.map(|fan| fan.finished),
+            new.fan.map(|fan| fan.low),
         ])?;
         if added == 0 {
             return self.known(interned, new).map(Saved::Known);
         }
+        let place = self.connection.last_insert_rowid();
         if is_long {
-            self.add_input.execute([&*new.input])?;
+            self.add_input.execute(params![place, &*new.input])?;
+        }
+        for record in &new.records {
+            self.records.write(place, record)?;
         }
         Ok(Saved::New)
     }

@@ -23,6 +23,7 @@ mod snapshot;
 mod definitions;
 mod hot;
 mod inbox;
+mod records;
 mod insert;
 mod update;
 mod due;

@@ -99,9 +99,10 @@ impl<'c> Reads<'c> {
     /// The run with what a decision needs. What its row says is not there is not looked for.
     pub(crate) fn work(&mut self, bare: StoredRun) -> Result<StoredRun, Fault> {
         let place = bare.locator.0.cast_signed();
-        // Every write to a run's records is made under an epoch, and the first one is 1.
+        // A run is inserted without records unless it takes some over; every later write to them is made under an epoch,
+        // and the first one is 1.
         let records = match bare.run.state.fan {
-            _ if bare.run.epoch.0 == 0 => Records::new(),
+            _ if bare.run.epoch.0 == 0 && bare.run.origin.is_none() => Records::new(),
             Some(fan) => self.among_many(place, fan)?,
             None => self.last_two(place)?,
         };

@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved, StoreError,
-    StoreErrorKind, StoredRun, Text, Turn, Update, check_new, check_update,
+    Answer, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved, StepRecord,
+    StoreError, StoreErrorKind, StoredRun, Text, Turn, Update, check_new, check_update,
 };
 
 use crate::batch::{Done, Request, Weight};
@@ -141,17 +141,20 @@ fn weight(runs: &[NewRun], updates: &[Update], claim: Option<&ClaimRequest>) -> 
     let claimed = claim.map_or(0, |request| request.limit);
     let started: usize = updates.iter().map(|update| update.starts.len()).sum();
     let members: usize = updates.iter().map(|update| update.records.len().saturating_sub(FEW_RECORDS)).sum();
-    let inputs = runs.iter().chain(updates.iter().flat_map(|update| &update.starts));
+    let taken: usize = runs.iter().map(|new| new.records.len()).sum();
+    let inserted = runs.iter().chain(updates.iter().flat_map(|update| &update.starts));
     Weight {
-        rows: runs.len() + updates.len() + members + started + claimed,
-        bytes: inputs.map(|new| new.input.len()).sum::<usize>() + updates.iter().map(payload).sum::<usize>(),
+        rows: runs.len() + taken + updates.len() + members + started + claimed,
+        bytes: inserted.map(inserted_bytes).sum::<usize>() + updates.iter().map(payload).sum::<usize>(),
     }
 }
 
+fn inserted_bytes(new: &NewRun) -> usize {
+    new.input.len() + new.records.iter().map(StepRecord::payload_bytes).sum::<usize>()
+}
+
 fn payload(update: &Update) -> usize {
-    let size = |text: Option<&Text>| text.map_or(0, |text| text.len());
-    let records = update.records.iter().map(|write| write.record());
-    let records: usize =
-        records.map(|record| size(record.state.as_ref()) + size(record.output.as_ref())).sum();
-    records + size(update.state.as_ref().and_then(|state| state.output.as_ref()))
+    let records = update.records.iter().map(|write| write.record().payload_bytes());
+    let output = update.state.as_ref().and_then(|state| state.output.as_ref());
+    records.sum::<usize>() + output.map_or(0, |output| output.len())
 }

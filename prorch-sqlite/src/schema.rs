@@ -53,6 +53,8 @@ CREATE TABLE runs (
     ended_at INTEGER,
     parent BLOB CHECK (length(parent) = 16), -- the id of the run that started it
     parent_position INTEGER CHECK (parent_position >= 0), -- the record of that run
+    origin BLOB CHECK (length(origin) = 16), -- the id of the run that it was restarted from
+    origin_step TEXT, -- the step that it began at
     key TEXT CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 256),
     stuck TEXT,
     cause_kind INTEGER CHECK (cause_kind >= 0), -- error, deadline, crash, refused, cancelled, child
@@ -70,6 +72,7 @@ CREATE TABLE runs (
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
     CHECK ((cause_kind IS NULL) = (cause IS NULL)),
     CHECK ((parent IS NULL) = (parent_position IS NULL)),
+    CHECK ((origin IS NULL) = (origin_step IS NULL)),
     CHECK (CASE WHEN fan_stage IS NULL THEN coalesce(fan_width, fan_entered, fan_finished, fan_low) IS NULL
         ELSE fan_stage >= 0 AND ifnull(0 <= fan_low AND fan_low <= fan_finished AND fan_finished <= fan_entered
             AND fan_entered <= ifnull(fan_width, 4294967295), 0) END)
@@ -81,6 +84,7 @@ CREATE TABLE inputs (
     input TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX runs_origin ON runs (origin) WHERE origin IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 
 -- Every run that is not ended is in exactly one of the next two.

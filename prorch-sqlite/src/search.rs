@@ -63,6 +63,9 @@ impl Conditions {
         if let Some(key) = &filter.key {
             conditions.and("key = ?", [text(key)]);
         }
+        if let Some(old) = filter.origin {
+            conditions.and("origin = ?", [Value::Blob(old.as_bytes().to_vec())]);
+        }
         if let Some(from) = filter.created_from {
             conditions.and("created_at >= ?", [time(from)]);
         }

@@ -1,8 +1,6 @@
 //! Updates: what `Update::apply` in core says, in SQL.
 
-use prorch_core::repository::{
-    Answer, Guard, Hold, Locator, RecordWrite, RunState, StepRecord, Timestamp, Update,
-};
+use prorch_core::repository::{Answer, Guard, Hold, Locator, RecordWrite, RunState, Timestamp, Update};
 use rusqlite::{Connection, Statement, params};
 
 use crate::codes::{cause_code, metadata_text, status_code};
@@ -18,13 +16,6 @@ const WRITE_STATE: &str =
     cause_step = ?14, cause = ?15, metadata = ?16, output = ?17, fan_stage = ?18, fan_width = ?19, fan_entered = ?20,
     fan_finished = ?21, fan_low = ?22
     WHERE run = ?1";
-/// For a record that is new and one that changes: a row of this table has nothing else hanging on it.
-const WRITE_RECORD: &str =
-    "INSERT OR REPLACE INTO records (run, position, name, status, resumable, attempt, errors,
-    state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at, child,
-    generation)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
-const REMOVE_RECORD: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
 
 /// Everything that an update may write.
 pub(crate) struct Updates<'c> {
@@ -32,8 +23,6 @@ pub(crate) struct Updates<'c> {
     inboxes: Inboxes<'c>,
     pub(crate) inserts: Inserts<'c>,
     write_state: Statement<'c>,
-    write_record: Statement<'c>,
-    remove_record: Statement<'c>,
 }
 
 impl<'c> Updates<'c> {
@@ -43,8 +32,6 @@ impl<'c> Updates<'c> {
             inboxes: Inboxes::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
-            write_record: connection.prepare(WRITE_RECORD)?,
-            remove_record: connection.prepare(REMOVE_RECORD)?,
         })
     }
 
@@ -87,37 +74,12 @@ impl<'c> Updates<'c> {
             hot.status = state.status;
         }
         for position in &update.removed {
-            self.remove_record.execute(params![hot.place, i64::from(*position)])?;
+            self.inserts.records.remove(hot.place, *position)?;
         }
         for record in update.records.iter().map(RecordWrite::record) {
-            self.write_record(hot.place, record)?;
+            self.inserts.records.write(hot.place, record)?;
         }
         self.inboxes.take(hot.place, &update.taken)
-    }
-
-    fn write_record(&mut self, place: i64, record: &StepRecord) -> Result<(), Fault> {
-        self.write_record.execute(params![
-            place,
-            i64::from(record.position),
-            &*record.name,
-            status_code(record.status),
-            record.resumable,
-            record.attempt,
-            record.errors,
-            record.state.as_deref(),
-            record.output.as_deref(),
-            record.error.as_deref(),
-            record.due_at.map(Timestamp::as_micros),
-            record.awaits.as_deref(),
-            record.progress.map(|progress| progress.done.cast_signed()),
-            record.progress.map(|progress| progress.total.cast_signed()),
-            metadata_text(&record.metadata)?,
-            record.entered_at.as_micros(),
-            record.ended_at.map(Timestamp::as_micros),
-            record.child.as_ref().map(|child| child.run.as_bytes()),
-            record.child.map(|child| child.generation),
-        ])?;
-        Ok(())
     }
 
     fn write_state(&mut self, hot: &Hot, hold: Hold, state: &RunState) -> Result<(), Fault> {

@@ -117,10 +117,18 @@ impl Pair {
             self.runs += 1;
             run_id(self.runs)
         };
+        let origin =
+            self.dice.one_in(4).then(|| Origin { run: run_id(self.dice.roll(9)), step: self.dice.name() });
+        let mut records = Vec::new();
+        while origin.is_some() && !self.dice.one_in(4) {
+            records.push(self.record());
+        }
         NewRun {
             key: self.dice.maybe(|dice| Text::from(format!("key{}", dice.roll(200)))),
             priority: if self.dice.one_in(50) { 10 } else { self.dice.roll(3) as u8 * 4 },
             parent: self.dice.maybe(|dice| Parent { run: known, position: dice.position() }),
+            origin,
+            records,
             metadata: self.dice.metadata(),
             due_at: self.time(),
             ..NewRun::new(id, self.definition(), self.input(), self.now)
@@ -362,6 +370,7 @@ impl Pair {
             definitions: rarely(&mut self.dice).then(|| vec![self.definition(), self.definition()]),
             other_than: if rarely(&mut self.dice) { vec![self.definition()] } else { Vec::new() },
             key: self.dice.one_in(9).then(|| Text::from(format!("key{}", self.dice.roll(20)))),
+            origin: self.dice.one_in(9).then(|| run_id(self.dice.roll(9))),
             metadata: self.dice.metadata().into_iter().filter(|_| self.dice.one_in(4)).collect(),
             created_from: rarely(&mut self.dice).then(|| self.time()),
             created_before: rarely(&mut self.dice).then(|| self.time()),

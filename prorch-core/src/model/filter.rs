@@ -19,6 +19,8 @@ pub struct Filter {
     pub other_than: Vec<Definition>,
     /// With this key.
     pub key: Option<Text>,
+    /// Restarted from this run.
+    pub origin: Option<RunId>,
     /// With all of these names pinned to them, each with exactly this value.
     pub metadata: Vec<(String, Value)>,
     /// Started at this time or later.
@@ -79,6 +81,7 @@ impl Default for Filter {
             definitions: None,
             other_than: Vec::new(),
             key: None,
+            origin: None,
             metadata: Vec::new(),
             created_from: None,
             created_before: None,
@@ -128,6 +131,13 @@ impl Filter {
         self
     }
 
+    /// Restarted from this run: those that took over what it had finished.
+    #[must_use]
+    pub const fn restarted_from(mut self, run: RunId) -> Self {
+        self.origin = Some(run);
+        self
+    }
+
     /// With this value pinned to it under this name.
     #[must_use]
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -164,6 +174,7 @@ impl Filter {
             && self.definitions.as_ref().is_none_or(|known| known.contains(&run.definition))
             && !self.other_than.contains(&run.definition)
             && self.key.as_ref().is_none_or(|key| run.key.as_ref() == Some(key))
+            && self.origin.is_none_or(|old| run.origin.as_ref().is_some_and(|origin| origin.run == old))
             && self.metadata.iter().all(|(name, value)| run.state.metadata.get(name) == Some(value))
             && self.created_from.is_none_or(|from| from <= run.created_at)
             && self.created_before.is_none_or(|before| run.created_at < before)

@@ -21,6 +21,7 @@ mod decision;
 mod agenda;
 mod transition;
 mod stages;
+mod restart;
 
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
@@ -32,7 +33,8 @@ pub use outcome::{Answered, Hook, Kept, Outcome};
 pub use plan::{Plan, StagePlan, StepPlan, definition_key};
 pub use policy::{Jitter, RetryPolicy, StepPolicy};
 pub use record::{Child, Fan, Metadata, Position, StepProgress, StepRecord};
-pub use run::{Cause, CauseKind, Definition, Lease, NewRun, Parent, Part, Run, RunState, StoredRun};
+pub use restart::{MAX_TAKEN_BYTES, MAX_TAKEN_RECORDS, NoRestart, Restart};
+pub use run::{Cause, CauseKind, Definition, Lease, NewRun, Origin, Parent, Part, Run, RunState, StoredRun};
 pub use status::Status;
 pub use text::{MAX_REASON, Text, bounded};
 pub use time::Timestamp;

@@ -147,6 +147,12 @@ impl StepRecord {
         }
     }
 
+    /// How many bytes of JSON it holds: its state and its output.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        [&self.state, &self.output].into_iter().flatten().map(|text| text.len()).sum()
+    }
+
     /// Whether the step has not ended.
     #[must_use]
     pub const fn is_open(&self) -> bool {

@@ -34,6 +34,12 @@ pub struct NewRun {
     pub metadata: Metadata,
     /// The record that started it, which wants to hear how it ends.
     pub parent: Option<Parent>,
+    /// Where it comes from, when it takes over what another run has finished.
+    pub origin: Option<Origin>,
+    /// What it takes over, and the records of the stage that it begins at; none for a run that begins at its first step.
+    pub records: Vec<StepRecord>,
+    /// How it stands in the stage that it begins at, when that has more than one member.
+    pub fan: Option<Fan>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it may be claimed first.
@@ -47,6 +53,15 @@ pub struct Parent {
     pub run: RunId,
     /// Its record.
     pub position: Position,
+}
+
+/// Where a run comes from that took over what another one had finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The other run.
+    pub run: RunId,
+    /// The step that it was restarted from: what stood before that was taken over.
+    pub step: Text,
 }
 
 impl NewRun {
@@ -68,6 +83,9 @@ impl NewRun {
             priority: Self::DEFAULT_PRIORITY,
             metadata: Metadata::new(),
             parent: None,
+            origin: None,
+            records: Vec::new(),
+            fan: None,
             created_at: now,
             due_at: now,
         }
@@ -170,6 +188,8 @@ pub struct Run {
     pub priority: u8,
     /// The record that started it.
     pub parent: Option<Parent>,
+    /// Where it comes from, when it took over what another run had finished; also when that one is gone.
+    pub origin: Option<Origin>,
     /// When it was started.
     pub created_at: Timestamp,
     /// What decisions write.
@@ -195,6 +215,7 @@ impl Run {
             key: new.key,
             priority: new.priority,
             parent: new.parent,
+            origin: new.origin,
             created_at: new.created_at,
             state: RunState {
                 status: Status::Created,
@@ -204,7 +225,7 @@ impl Run {
                 paused: false,
                 crashes: 0,
                 stuck: None,
-                fan: None,
+                fan: new.fan,
                 started_at: None,
                 ended_at: None,
             },
@@ -292,8 +313,10 @@ pub struct StoredRun {
 impl StoredRun {
     /// A run as it is inserted.
     #[must_use]
-    pub fn new(new: NewRun) -> Self {
-        Self { run: Run::new(new), locator: Locator::default(), records: BTreeMap::new(), inbox: Vec::new() }
+    pub fn new(mut new: NewRun) -> Self {
+        let records = std::mem::take(&mut new.records);
+        let records = records.into_iter().map(|record| (record.position, record)).collect();
+        Self { run: Run::new(new), locator: Locator::default(), records, inbox: Vec::new() }
     }
 
     /// Which stage the run is at.

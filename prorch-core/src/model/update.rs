@@ -95,7 +95,9 @@ impl RecordWrite {
         }
     }
 
-    fn into_record(self) -> StepRecord {
+    /// The record, taken out.
+    #[must_use]
+    pub fn into_record(self) -> StepRecord {
         match self {
             Self::New(record) | Self::Changed(record) => record,
         }

@@ -1,7 +1,9 @@
 //! What a program holds: it starts runs, runs them, and tells them things.
 
 mod builder;
+mod wishes;
 mod start;
+mod restart;
 mod handle;
 mod control;
 
@@ -13,6 +15,7 @@ use std::task::Poll;
 pub use builder::OrchestratorBuilder;
 pub use control::Told;
 pub use handle::RunHandle;
+pub use restart::{Restart, Restarted};
 pub use start::Start;
 
 use crate::engine::{Engine, Mode, PassReport, Shared, Stop};
@@ -41,6 +44,24 @@ impl Orchestrator {
     /// The run is executed by whoever makes passes over the repository: this process, or another one.
     pub fn start<P: Pipeline>(&self, input: P::Input) -> Start<P> {
         Start::new(self.shared.clone(), &input)
+    }
+
+    /// Restarts a run that has ended: a new run of the same pipeline with the same input, which begins at a step that is
+    /// named ([`Restart::from`]) and takes over what all before it have finished. Without a name it begins at the first.
+    /// The old run stays as it is; the new one says where it comes from ([`Run::origin`](crate::model::Run::origin)).
+    ///
+    /// To let the same run try again where it failed, [`retry`](Self::retry) it.
+    ///
+    /// ```
+    /// # use prorch_core::{error::Error, model::{Filter, RunId}, orchestrator::Orchestrator};
+    /// # async fn example(orchestrator: &Orchestrator, failed: RunId) -> Result<(), Error> {
+    /// let restarted = orchestrator.restart(failed).from("Transfer").key("orders, once more").await?;
+    /// let all = orchestrator.search(&Filter::all().restarted_from(failed)).await?;
+    /// assert_eq!(all.runs[0].id, restarted.id());
+    /// # Ok(()) }
+    /// ```
+    pub fn restart(&self, id: RunId) -> Restart {
+        Restart::new(self.shared.clone(), id)
     }
 
     /// A handle on a run that is there already.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RunHandle;
+use super::wishes::Wishes;
 use crate::engine::{Shared, new_id};
 use crate::error::Error;
 use crate::model::{NewRun, RunId, Text};
@@ -16,10 +17,7 @@ use crate::repository::{AnyRepository, BoxFuture, Saved, ask};
 pub struct Start<P: Pipeline> {
     shared: Arc<Shared>,
     input: Result<Text, Error>,
-    key: Option<Text>,
-    priority: u8,
-    delay: Duration,
-    metadata: crate::model::Metadata,
+    wishes: Wishes,
     pipeline: PhantomData<fn() -> P>,
 }
 
@@ -29,10 +27,7 @@ impl<P: Pipeline> Start<P> {
         Self {
             input: encode(input, "input", limit),
             shared,
-            key: None,
-            priority: NewRun::DEFAULT_PRIORITY,
-            delay: Duration::ZERO,
-            metadata: crate::model::Metadata::new(),
+            wishes: Wishes::default(),
             pipeline: PhantomData,
         }
     }
@@ -40,25 +35,25 @@ impl<P: Pipeline> Start<P> {
     /// At most one run of the pipeline has this key: where one is there already, no other is started, and the handle is
     /// that one's ([`RunHandle::is_new`] says so). At most 256 bytes.
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(Text::from(key.into()));
+        self.wishes.key = Some(Text::from(key.into()));
         self
     }
 
     /// Not before this time has passed.
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.delay = delay;
+        self.wishes.delay = delay;
         self
     }
 
     /// Pins a value to the run under a name; runs can be found by it.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
-        self.metadata.insert(name.into(), value.into());
+        self.wishes.metadata.insert(name.into(), value.into());
         self
     }
 
     /// 0 (most urgent) to 9; the default is 5.
     pub fn priority(mut self, priority: u8) -> Self {
-        self.priority = priority;
+        self.wishes.priority = Some(priority);
         self
     }
 
@@ -67,19 +62,9 @@ impl<P: Pipeline> Start<P> {
         shared.catalog.add(P::definition())?;
         let now = shared.time.now();
         let id = RunId::from_uuid(new_id(now));
-        let new = NewRun {
-            key: self.key,
-            priority: self.priority,
-            metadata: self.metadata,
-            due_at: now + self.delay,
-            ..NewRun::new(id, P::definition().key(), self.input?, now)
-        };
-        let saved = save(&shared.repository, new).await?;
-        // After an answer that got lost, the run that is known under our own id is the one just inserted.
-        Ok(match saved {
-            Saved::New => RunHandle::new(shared, id, true),
-            Saved::Known(known) => RunHandle::new(shared, known, known == id),
-        })
+        let new = self.wishes.fill(NewRun::new(id, P::definition().key(), self.input?, now));
+        let (id, is_new) = save(&shared.repository, new).await?;
+        Ok(RunHandle::new(shared, id, is_new))
     }
 }
 
@@ -94,7 +79,10 @@ impl<P: Pipeline> IntoFuture for Start<P> {
 
 impl<P: Pipeline> std::fmt::Debug for Start<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Start").field("pipeline", &P::NAME).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Start")
+            .field("pipeline", &P::NAME)
+            .field("wishes", &self.wishes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,10 +95,15 @@ pub(super) fn encode<T: Payload>(value: &T, what: &'static str, limit: usize) ->
     Ok(json)
 }
 
-/// Inserts a run; its id makes it safe to ask again.
-async fn save(repository: &AnyRepository, new: NewRun) -> Result<Saved, Error> {
+/// Inserts a run; its id makes it safe to ask again. Gives the run that is there now, and whether it is the one that was
+/// to be inserted: after an answer that got lost, the run that is known under its own id is that.
+pub(super) async fn save(repository: &AnyRepository, new: NewRun) -> Result<(RunId, bool), Error> {
+    let id = new.id;
     let saved = ask(|| repository.save(vec![new.clone()])).await?.answer;
-    saved.first().copied().ok_or_else(no_answer)
+    match saved.first().ok_or_else(no_answer)? {
+        Saved::New => Ok((id, true)),
+        Saved::Known(known) => Ok((*known, *known == id)),
+    }
 }
 
 fn no_answer() -> Error {

@@ -42,7 +42,7 @@ pub trait Repository: Send + Sync + 'static {
         part: Part,
     ) -> impl Future<Output = Result<Option<StoredRun>, StoreError>> + Send;
 
-    /// Inserts runs, all of them or none, and says for each in turn whether it was new.
+    /// Inserts runs, each with its records, all of them or none, and says for each in turn whether it was new.
     ///
     /// A run whose id is there already is not inserted again, and neither is one whose key is taken by another run of
     /// the same pipeline: the answer names the run that is there. Two of one batch count as one after the other.

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, Status, StoreError,
-    StoreErrorKind, StoredRun, Text, Update,
+    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite, Run, RunId, Saved, Status,
+    StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -135,14 +135,7 @@ impl From<Runs> for Vec<StoredRun> {
 ///
 /// The reason, for [`Answer::Rejected`].
 pub fn check_update(update: &Update) -> Result<(), Text> {
-    for write in &update.records {
-        let record = write.record();
-        name(&record.name, "the step's name")?;
-        text(record.error.as_ref(), "the step's error")?;
-        text(record.state.as_ref(), "the step's state")?;
-        text(record.output.as_ref(), "the step's output")?;
-        record.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))?;
-    }
+    update.records.iter().map(RecordWrite::record).try_for_each(check_record)?;
     if let Some(state) = &update.state {
         text(state.cause.as_ref().map(|cause| &cause.text), "the reason of the end")?;
         text(state.output.as_ref(), "the run's output")?;
@@ -150,6 +143,14 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
     }
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
+}
+
+fn check_record(record: &StepRecord) -> Result<(), Text> {
+    name(&record.name, "the step's name")?;
+    text(record.error.as_ref(), "the step's error")?;
+    text(record.state.as_ref(), "the step's state")?;
+    text(record.output.as_ref(), "the step's output")?;
+    record.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))
 }
 
 fn check_mail(mail: &Mail) -> Result<(), Text> {
@@ -175,6 +176,10 @@ pub fn check_new(new: &NewRun) -> Result<(), Text> {
         name(key, "the key")?;
     }
     text(Some(&new.input), "the input")?;
+    if let Some(origin) = &new.origin {
+        name(&origin.step, "the name of the step that it is restarted from")?;
+    }
+    new.records.iter().try_for_each(check_record)?;
     if new.priority > NewRun::LEAST_URGENT {
         return Err(Text::from(format!("the priority is {}, but the least urgent is 9", new.priority)));
     }

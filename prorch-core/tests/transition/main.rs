@@ -8,4 +8,5 @@ mod answers;
 mod outside;
 mod agenda;
 mod stages;
+mod restart;
 mod walk;

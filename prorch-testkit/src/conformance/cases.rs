@@ -40,6 +40,14 @@ macro_rules! conformance {
                     a_thousand_runs_in_one_call,
                     somebody_who_waits_for_a_change_is_woken_by_a_save,
                 ]
+                restarts: [
+                    it_is_inserted_with_its_records_and_where_it_comes_from,
+                    it_is_claimed_where_it_begins,
+                    it_may_begin_at_a_stage_with_several_members,
+                    where_an_id_or_a_key_is_known_no_record_is_inserted,
+                    ten_thousand_records_come_with_one_run,
+                    it_is_found_by_where_it_comes_from,
+                ]
                 keys: [
                     a_taken_key_names_the_run_that_has_it,
                     two_of_one_batch_with_one_key_make_one_run,
@@ -278,6 +286,7 @@ mod tests {
         let list = include_str!("cases.rs");
         let themes = concat!(
             include_str!("saving.rs"),
+            include_str!("restarts.rs"),
             include_str!("keys.rs"),
             include_str!("fencing.rs"),
             include_str!("idle.rs"),

@@ -15,6 +15,8 @@ mod cases;
 #[doc(hidden)]
 pub mod saving;
 #[doc(hidden)]
+pub mod restarts;
+#[doc(hidden)]
 pub mod keys;
 #[doc(hidden)]
 pub mod fencing;

@@ -3,10 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prorch_core::repository::{NewRun, Part, Repository, Run, Saved, StoreErrorKind, Text, Timestamp};
+use prorch_core::repository::{
+    NewRun, Origin, Part, Repository, Run, Saved, StepRecord, StoreErrorKind, Text, Timestamp,
+};
 use serde_json::json;
 
-use super::bench::{Bench, at, id, new_run};
+use super::bench::{Bench, at, id, new_run, record};
 
 pub async fn a_new_run_is_stored_as_it_was_given<R: Repository>(bench: Bench<R>) {
     let new = NewRun {
@@ -50,6 +52,7 @@ pub async fn two_of_one_batch_count_as_one_after_the_other<R: Repository>(bench:
 }
 
 pub async fn a_run_that_cannot_be_stored_refuses_the_batch<R: Repository>(bench: Bench<R>) {
+    let nul = Some(Text::from("\"a\0b\""));
     let mut nameless = new_run(2);
     nameless.definition.pipeline = Text::default();
     let bad = [
@@ -58,6 +61,8 @@ pub async fn a_run_that_cannot_be_stored_refuses_the_batch<R: Repository>(bench:
         NewRun { key: Some(Text::from("a\0b")), ..new_run(2) },
         NewRun { key: Some(Text::from("k".repeat(257))), ..new_run(2) },
         NewRun { key: Some(Text::default()), ..new_run(2) },
+        NewRun { origin: Some(Origin { run: id(9), step: Text::default() }), ..new_run(2) },
+        NewRun { records: vec![StepRecord { output: nul, ..record(0, 0) }], ..new_run(2) },
         nameless,
     ];
     for bad in bad {

@@ -24,6 +24,9 @@ macro_rules! processes {
             killed: [
                 nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed,
             ]
+            many: [
+                a_thousand_children_and_a_thousand_items_end_once_each_whenever_workers_are_killed,
+            ]
             harm: [
                 a_step_that_aborts_harms_its_own_run_only,
                 a_step_that_uses_up_the_memory_harms_its_own_run_only,

@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::sync::oneshot;
 
 use super::hooks::Hooks;
+use super::items::{Family, Items};
 use super::journal::Journal;
 use super::log::log_to;
 use super::pipelines::{Patient, Plain};
@@ -78,6 +79,8 @@ pub(super) fn builder(repository: impl Repository, task: &Task) -> OrchestratorB
         .resource(Hooks::new(&task.directory))
         .pipeline::<Plain>()
         .pipeline::<Patient>()
+        .pipeline::<Items>()
+        .pipeline::<Family>()
 }
 
 fn clock(time: Time) -> impl Clock {

@@ -15,7 +15,8 @@ pub struct Effect {
     pub run: RunId,
     /// The step's name.
     pub step: String,
-    /// How often the step had answered *pending* before, by the state that the call was given.
+    /// How often the step had answered *pending* before, by the state that the call was given; of a step that goes through
+    /// a list, which item it was given.
     pub asked: u32,
     /// The attempt that the call was told.
     pub attempt: u32,

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use prorch_core::repository::{RunId, Status};
 
 use super::LONGEST;
-use super::journal::Does;
+use super::journal::{Does, Effect};
 use super::pipelines::Patient;
 use super::scene::Scene;
 use super::steps::Order;
@@ -19,22 +19,23 @@ const LEASE: Duration = Duration::from_secs(2);
 /// A kill comes at some moment within this time.
 const WITHIN: Duration = Duration::from_millis(100);
 
-/// Three workers that are killed again and again, and the runs that had ended at each kill.
-struct Victims<'a> {
+/// Workers that are killed again and again, and the runs that had ended at each kill.
+pub(super) struct Victims<'a> {
     scene: &'a Scene,
     workers: Vec<Worker>,
-    killed: BTreeSet<u32>,
+    pub(super) killed: BTreeSet<u32>,
     /// Runs that had ended, with how many effects there were by then.
     ended: Vec<(Vec<RunId>, usize)>,
 }
 
 impl<'a> Victims<'a> {
-    fn new(scene: &'a Scene) -> Self {
-        let workers = (0..3).map(|number| worker(scene, number)).collect();
+    pub(super) fn new(scene: &'a Scene, workers: usize) -> Self {
+        let workers = (0..workers).map(|number| worker(scene, number)).collect();
         Self { scene, workers, killed: BTreeSet::new(), ended: Vec::new() }
     }
 
-    async fn kill_one(&mut self, chance: &mut Rng) {
+    /// Kills one of them at some moment, and starts another in its place.
+    pub(super) async fn kill_one(&mut self, chance: &mut Rng) {
         let micros = chance.u64(..WITHIN.as_micros() as u64);
         tokio::time::sleep(Duration::from_micros(micros)).await;
         let number = chance.usize(..self.workers.len());
@@ -44,6 +45,20 @@ impl<'a> Victims<'a> {
         let ended = self.scene.runs(Status::Finished).await.into_iter().map(|run| run.id).collect();
         self.ended.push((ended, self.scene.effects().len()));
         self.workers[number] = worker(self.scene, number);
+    }
+
+    /// Nothing was done for a run that had ended when a worker was killed.
+    pub(super) fn assert_nothing_after_an_end(&self, effects: &[Effect]) {
+        for (ended, before) in &self.ended {
+            let ended: BTreeSet<&RunId> = ended.iter().collect();
+            let late = effects[*before..].iter().find(|effect| ended.contains(&effect.run));
+            assert_eq!(late, None, "an effect after the end of its run");
+        }
+    }
+
+    /// Tells all to stop, and waits for them.
+    pub(super) fn stop(&mut self) {
+        self.workers.iter_mut().for_each(Worker::stop);
     }
 }
 
@@ -56,7 +71,7 @@ fn worker(scene: &Scene, number: usize) -> Worker {
 pub async fn nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed(scene: Scene) {
     let (runs, kills) = (pick(300, 5_000), pick(6, 60));
     let mut chance = chance();
-    let mut victims = Victims::new(&scene);
+    let mut victims = Victims::new(&scene, 3);
     let order = Order::default().working(Duration::from_millis(1));
     scene.start::<Patient>(vec![order; runs]).await;
     while victims.killed.len() < kills {
@@ -67,18 +82,14 @@ pub async fn nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed(
         }
     }
     scene.until_all_ended(LONGEST, |_| {}).await;
-    victims.workers.iter_mut().for_each(Worker::stop);
+    victims.stop();
 
     assert_eq!(scene.runs(Status::Finished).await.len(), runs);
     let effects = scene.effects();
     let tally = Tally::of(&effects, Patient::CALLS);
     tally.assert_complete(runs);
     tally.assert_accounted(&victims.killed);
-    for (ended, before) in &victims.ended {
-        let ended: BTreeSet<&RunId> = ended.iter().collect();
-        let late = effects[*before..].iter().find(|effect| ended.contains(&effect.run));
-        assert_eq!(late, None, "an effect after the end of its run");
-    }
+    victims.assert_nothing_after_an_end(&effects);
     assert_quiet(&scene);
     let again = tally.finished() - 3 * runs;
     let begun = tally.count(Does::Begins);

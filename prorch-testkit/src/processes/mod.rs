@@ -7,6 +7,7 @@
 mod cases;
 mod child;
 mod hooks;
+mod items;
 mod journal;
 mod log;
 mod pipelines;
@@ -22,6 +23,8 @@ pub mod frozen;
 #[doc(hidden)]
 pub mod killed;
 #[doc(hidden)]
+pub mod many;
+#[doc(hidden)]
 pub mod harm;
 #[doc(hidden)]
 pub mod clocks;
@@ -32,6 +35,7 @@ use std::time::Duration;
 use prorch_core::repository::Repository;
 
 pub use child::child;
+pub use items::{Family, Items, Many};
 pub use journal::{Does, Effect};
 pub use log::LogLine;
 pub use pipelines::{Patient, Plain};

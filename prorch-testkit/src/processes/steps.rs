@@ -51,13 +51,14 @@ impl Order {
 }
 
 /// A call that notes what it does.
-struct Noted<'a> {
+pub(super) struct Noted<'a> {
     cx: &'a StepContext,
     asked: u32,
 }
 
 impl<'a> Noted<'a> {
-    async fn begin(cx: &'a StepContext, asked: u32, work: Duration) -> Result<Self, StepError> {
+    /// Notes that it begins, and works for so long.
+    pub(super) async fn begin(cx: &'a StepContext, asked: u32, work: Duration) -> Result<Self, StepError> {
         let call = Self { cx, asked };
         call.note(Does::Begins)?;
         if !work.is_zero() {
@@ -66,7 +67,7 @@ impl<'a> Noted<'a> {
         Ok(call)
     }
 
-    fn note(&self, does: Does) -> Result<(), StepError> {
+    pub(super) fn note(&self, does: Does) -> Result<(), StepError> {
         Ok(self.cx.resource::<Journal>()?.write(self.cx, self.asked, does)?)
     }
 

@@ -74,12 +74,21 @@ impl<'a> Tally<'a> {
     ///
     /// When that is not so.
     pub fn assert_accounted(&self, killed: &BTreeSet<u32>) {
+        self.assert_calls_accounted(killed);
+        self.assert_in_order();
+    }
+
+    /// The same, for runs whose calls are made side by side: they have no order.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    pub fn assert_calls_accounted(&self, killed: &BTreeSet<u32>) {
         for (call, effects) in &self.calls {
             if let Err(why) = account(effects, killed) {
                 panic!("{call:?}: {why}: {effects:#?}\nkilled: {killed:?}");
             }
         }
-        self.assert_in_order();
     }
 
     /// No run did anything of a step after it had come to the next one.
@@ -93,6 +102,12 @@ impl<'a> Tally<'a> {
             assert!(*reached <= place, "{effect:?} came after {:?} of its run", steps[*reached]);
             *reached = place;
         }
+    }
+
+    /// How many different calls of this step were made, over all runs.
+    #[must_use]
+    pub fn calls_of(&self, step: &str) -> usize {
+        self.calls.keys().filter(|call| call.step == step).count()
     }
 
     /// So many runs came through all of their calls.
