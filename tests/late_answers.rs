@@ -23,7 +23,7 @@ struct LateRepository {
 #[derive(Default)]
 struct Gates {
     claims: Gate,
-    next_due: Gate,
+    outlook: Gate,
 }
 
 /// Where answers wait.
@@ -91,9 +91,9 @@ impl Repository for LateRepository {
         turn
     }
 
-    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
-        let answer = self.inner.next_due(request).await;
-        self.gates.next_due.pass().await;
+    async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
+        let answer = self.inner.outlook(request).await;
+        self.gates.outlook.pass().await;
         answer
     }
 
@@ -181,16 +181,16 @@ async fn a_claim_that_is_answered_after_its_lease_and_was_not_taken_over_is_give
 #[tokio::test]
 async fn a_late_word_of_when_something_is_due_puts_nothing_off() {
     let bench = bench();
-    bench.gates.next_due.close();
+    bench.gates.outlook.close();
     let later = bench.other.start::<Counted>(1).delay(Duration::from_secs(3600)).await.unwrap();
     let work = async {
-        bench.gates.next_due.has_seen(1).await;
+        bench.gates.outlook.has_seen(1).await;
         let soon = bench.other.start::<Counted>(2).delay(Duration::from_secs(1)).await.unwrap();
-        bench.gates.next_due.has_seen(2).await;
-        bench.gates.next_due.open();
-        bench.gates.next_due.let_through(1);
+        bench.gates.outlook.has_seen(2).await;
+        bench.gates.outlook.open();
+        bench.gates.outlook.let_through(1);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        bench.gates.next_due.let_through(0);
+        bench.gates.outlook.let_through(0);
         for _ in 0..50 {
             bench.clock.advance(Duration::from_millis(100));
             tokio::time::sleep(Duration::from_millis(2)).await;

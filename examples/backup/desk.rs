@@ -201,7 +201,10 @@ async fn stored(orchestrator: &Orchestrator, id: RunId) -> anyhow::Result<Stored
 
 /// Where a run stands. One that was not answered by a step yet has no record of it.
 fn place(stored: &StoredRun) -> String {
-    stored.current().map_or_else(|| "at its beginning".into(), |record| format!("at step {}", record.name))
+    stored
+        .current()
+        .next()
+        .map_or_else(|| "at its beginning".into(), |record| format!("at step {}", record.name))
 }
 
 /// How long a run must be left alone, since a process that was killed holds it, or one that lives.

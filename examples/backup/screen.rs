@@ -70,7 +70,7 @@ fn print(text: &str) {
 }
 
 fn open_record(stored: &StoredRun) -> Option<&StepRecord> {
-    stored.current().filter(|record| !record.status.is_terminal())
+    stored.current().find(|record| !record.status.is_terminal())
 }
 
 /// What is worth a line of its own.

@@ -57,7 +57,7 @@ pub struct PayloadError {
 }
 
 impl PayloadError {
-    fn new<T>(verb: &'static str, reason: &serde_json::Error) -> Self {
+    pub(crate) fn new<T: ?Sized>(verb: &'static str, reason: &serde_json::Error) -> Self {
         let (line, column) = (reason.line(), reason.column());
         Self { type_name: std::any::type_name::<T>(), verb, reason: reason.to_string(), line, column }
     }

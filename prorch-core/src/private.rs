@@ -7,7 +7,9 @@ pub use serde;
 
 pub use crate::flow::{Anything, Begin, FlowsInto};
 pub use crate::payload::Payload;
-pub use crate::pipeline::{Pipeline, PipelineDefinition, Stage};
+pub use crate::pipeline::{
+    Call, Each, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run, Stage,
+};
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{
     Answered, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError, StepOptions,

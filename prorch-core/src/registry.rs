@@ -93,16 +93,25 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Adds a pipeline, unless it is there already.
+    /// Adds a pipeline and those that its steps run, unless they are there already.
     pub(crate) fn add(&self, pipeline: &'static PipelineDefinition) -> Result<(), Error> {
+        if self.insert(pipeline)? {
+            // Those that its steps run, which may run it again.
+            pipeline.children().try_for_each(|child| self.add(child))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it was not there.
+    fn insert(&self, pipeline: &'static PipelineDefinition) -> Result<bool, Error> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match known.get(pipeline.name()) {
             None => {
                 let plan = pipeline.plan(&self.defaults);
                 known.insert(pipeline.name(), Arc::new(Known { pipeline, plan }));
-                Ok(())
+                Ok(true)
             }
-            Some(other) if std::ptr::eq(other.pipeline, pipeline) => Ok(()),
+            Some(other) if std::ptr::eq(other.pipeline, pipeline) => Ok(false),
             Some(other) => Err(Error::DuplicateName {
                 name: pipeline.name(),
                 first: other.pipeline.declared_in(),
@@ -134,14 +143,12 @@ impl Catalog {
 }
 
 fn check_resources(known: &Known, resources: &Resources) -> Result<(), Error> {
-    for (stage, step) in known.pipeline.stages().iter().zip(&known.plan.stages) {
-        if let Some(missing) = stage.resources().find(|wanted| !resources.has(*wanted)) {
-            return Err(Error::MissingResource {
-                pipeline: known.pipeline.name(),
-                step: step.name.to_string(),
-                resource: missing.name(),
-            });
-        }
+    match known.pipeline.resources().find(|(_, wanted)| !resources.has(*wanted)) {
+        None => Ok(()),
+        Some((step, missing)) => Err(Error::MissingResource {
+            pipeline: known.pipeline.name(),
+            step: step.to_string(),
+            resource: missing.name(),
+        }),
     }
-    Ok(())
 }

@@ -325,7 +325,7 @@ async fn a_call_that_takes_too_long_is_dropped_and_counts_as_an_error() {
     }
     assert_eq!(pass.await.unwrap().unwrap().waiting, 1);
     let stored = orchestrator.get(run.id()).await.unwrap().unwrap();
-    let record = stored.current().unwrap();
+    let record = stored.current().next().unwrap();
     assert_eq!(record.error.as_deref(), Some("the call took longer than 300s, its timeout"));
     assert_eq!((record.attempt, record.errors), (2, 1));
 }

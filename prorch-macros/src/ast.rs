@@ -42,8 +42,20 @@ pub(crate) struct Steps {
 
 /// One element of `steps = […]`.
 pub(crate) enum Stage {
+    /// One member.
+    One(Member),
+    /// `[member, member]`.
+    Group(Span, Vec<Member>),
+    /// `each(member)` or `each(member, concurrency = …)`.
+    Each(Member, Option<LitInt>),
+}
+
+/// A member of a stage.
+pub(crate) enum Member {
     /// The path of a step.
     Step(Path),
+    /// `run(Pipeline)`.
+    Run(Path),
 }
 
 /// What `#[step]` stands above.

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, DeriveInput, Path, Result, Signature, Token, Visibility, token};
 
-use crate::ast::{Function, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps};
+use crate::ast::{Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps};
 use crate::options::{self, Known};
 
 const STEP_OPTIONS: &[Known] = &[
@@ -24,6 +24,7 @@ const RETRY_OPTIONS: &[Known] = &[
     Known { name: "if", form: "if = is_worth_it" },
 ];
 
+const EACH_OPTIONS: &[Known] = &[Known { name: "concurrency", form: "concurrency = 8" }];
 const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "steps", form: "steps = [FirstStep, SecondStep]" },
     Known { name: "input", form: "input = Request" },
@@ -91,14 +92,94 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
 }
 
 fn stage(input: ParseStream<'_>) -> Result<Stage> {
-    let explain =
-        |what: &str| format!("{what}: a stage is the path of a step, like `Transfer` or `steps::notify`");
-    let begin = input.span();
-    let path = input.parse::<Path>().map_err(|_| syn::Error::new(begin, explain("this is no path")))?;
-    if input.peek(token::Paren) {
-        return Err(syn::Error::new_spanned(path, explain("a step is named here, not called")));
+    if input.peek(token::Bracket) {
+        return group(input);
     }
-    Ok(Stage::Step(path))
+    let begin = input.span();
+    let path = stage_path(input)?;
+    if !input.peek(token::Paren) {
+        return Ok(Stage::One(Member::Step(path)));
+    }
+    match form(&path).as_deref() {
+        Some("each") => each(input),
+        Some("run") => Ok(Stage::One(run(input)?)),
+        _ => Err(syn::Error::new(begin, explain("a step is named here, not called"))),
+    }
+}
+
+/// `[member, member]`.
+fn group(input: ParseStream<'_>) -> Result<Stage> {
+    let content;
+    let brackets = syn::bracketed!(content in input);
+    let members = content.parse_terminated(member, Token![,])?;
+    Ok(Stage::Group(brackets.span.join(), members.into_iter().collect()))
+}
+
+/// `(member)` or `(member, concurrency = 8)`, behind `each`.
+fn each(input: ParseStream<'_>) -> Result<Stage> {
+    let content;
+    syn::parenthesized!(content in input);
+    let member = member(&content)?;
+    let mut concurrency = None;
+    if content.parse::<Option<Token![,]>>()?.is_some() {
+        options::read_all(&content, EACH_OPTIONS, |option, input| {
+            concurrency = Some(options::value(option, input)?);
+            Ok(())
+        })?;
+    }
+    Ok(Stage::Each(member, concurrency))
+}
+
+/// `(Pipeline)`, behind `run`.
+fn run(input: ParseStream<'_>) -> Result<Member> {
+    let content;
+    syn::parenthesized!(content in input);
+    let path = content.call(Path::parse_mod_style).map_err(|error| {
+        syn::Error::new(error.span(), "`run` names a pipeline: write `run(OtherPipeline)`")
+    })?;
+    if !content.is_empty() {
+        return Err(content.error("`run` names one pipeline: write `run(OtherPipeline)`"));
+    }
+    Ok(Member::Run(path))
+}
+
+fn member(input: ParseStream<'_>) -> Result<Member> {
+    let begin = input.span();
+    if input.peek(token::Bracket) {
+        let text = "a group stands by itself in the list, and not inside of another stage: make what is in it a \
+                    pipeline of its own, and write `run(ThatPipeline)`";
+        return Err(syn::Error::new(begin, text));
+    }
+    let path = stage_path(input)?;
+    if !input.peek(token::Paren) {
+        return Ok(Member::Step(path));
+    }
+    match form(&path).as_deref() {
+        Some("run") => run(input),
+        Some("each") => {
+            let text = "`each(…)` stands by itself in the list, and not inside of another stage: make it a pipeline \
+                        of its own, and write `run(ThatPipeline)`";
+            Err(syn::Error::new(begin, text))
+        }
+        _ => Err(syn::Error::new(begin, explain("a step is named here, not called"))),
+    }
+}
+
+fn stage_path(input: ParseStream<'_>) -> Result<Path> {
+    let begin = input.span();
+    input.parse::<Path>().map_err(|_| syn::Error::new(begin, explain("this is no path")))
+}
+
+fn explain(what: &str) -> String {
+    format!(
+        "{what}: a stage is the path of a step, like `Transfer` or `steps::notify`; a group, `[First, Second]`; \
+         `each(Step)`; or `run(OtherPipeline)`"
+    )
+}
+
+/// The word before the parentheses, if it is only one.
+fn form(path: &Path) -> Option<String> {
+    path.get_ident().map(ToString::to_string)
 }
 
 /// What `#[step]` stands above.

@@ -9,12 +9,17 @@ use syn::{
     Safety, Type,
 };
 
-use crate::ast::{Function, PipelineOptions, Retry, Stage, StepOptions};
+use crate::ast::{Function, Member, PipelineOptions, Retry, Stage, StepOptions};
 use crate::duration;
 use crate::types::{argument_of, last_name, ungrouped};
 
 /// The longest name of a pipeline, in bytes: the stores keep no longer one.
 const MAX_NAME: usize = 256;
+/// The most members of a group.
+const MAX_GROUP: usize = 8;
+/// How many items of a list are worked on at a time: the most, and where nothing is said.
+const MAX_EACH: u32 = 1_000;
+const DEFAULT_EACH: u32 = 16;
 /// The longest name of a step: the second one in a pipeline is stored as `name#2`, and has to fit as well.
 const MAX_STEP_NAME: usize = 240;
 
@@ -60,9 +65,16 @@ pub(crate) enum Output {
 /// A pipeline, understood.
 pub(crate) struct GoodPipeline {
     pub(crate) name: String,
-    pub(crate) steps: Vec<Path>,
+    pub(crate) stages: Vec<GoodStage>,
     pub(crate) input: Option<Type>,
     pub(crate) output: Option<Type>,
+}
+
+/// A stage, understood. It has a member.
+pub(crate) enum GoodStage {
+    One(Member),
+    Group(Vec<Member>),
+    Each(Member, u32),
 }
 
 /// Errors of one item, gathered so that all are told at once.
@@ -312,10 +324,32 @@ pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<G
     }
     Ok(GoodPipeline {
         name: name.unwrap_or_else(|| item.ident.unraw().to_string()),
-        steps: steps.stages.into_iter().map(|Stage::Step(path)| path).collect(),
+        stages: steps.stages.into_iter().map(stage).collect::<Result<_>>()?,
         input: written.input,
         output: written.output,
     })
+}
+
+fn stage(written: Stage) -> Result<GoodStage> {
+    match written {
+        Stage::One(member) => Ok(GoodStage::One(member)),
+        Stage::Group(_, members) if (2..=MAX_GROUP).contains(&members.len()) => Ok(GoodStage::Group(members)),
+        Stage::Group(span, members) => {
+            let text = format!(
+                "a group has 2 to {MAX_GROUP} members that run side by side, and this one has {}: write one step without \
+                 brackets, or more than {MAX_GROUP} as pipelines of their own",
+                members.len()
+            );
+            Err(Error::new(span, text))
+        }
+        Stage::Each(member, None) => Ok(GoodStage::Each(member, DEFAULT_EACH)),
+        Stage::Each(member, Some(written)) => {
+            let text = format!("`concurrency` is how many items are worked on at a time: 1 to {MAX_EACH}");
+            let number = written.base10_parse::<u32>().ok().filter(|number| (1..=MAX_EACH).contains(number));
+            let concurrency = number.ok_or_else(|| Error::new(written.span(), text))?;
+            Ok(GoodStage::Each(member, concurrency))
+        }
+    }
 }
 
 fn unit_struct(item: &DeriveInput) -> Result<()> {

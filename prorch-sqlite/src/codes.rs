@@ -21,12 +21,13 @@ pub(crate) fn status_of(code: i64) -> Option<Status> {
     Status::ALL.into_iter().find(|status| status_code(*status) == code)
 }
 
-const CAUSES: [(CauseKind, i64); 5] = [
+const CAUSES: [(CauseKind, i64); 6] = [
     (CauseKind::Error, 0),
     (CauseKind::Deadline, 1),
     (CauseKind::Crash, 2),
     (CauseKind::Refused, 3),
     (CauseKind::Cancelled, 4),
+    (CauseKind::Child, 5),
 ];
 
 pub(crate) fn cause_code(kind: CauseKind) -> Result<i64, Fault> {

@@ -1,7 +1,7 @@
 //! Rows as values: one column after the other, each with its name when it can't be read.
 
 use prorch_core::repository::{
-    Cause, Epoch, Lease, Locator, Mail, Message, MessageId, Metadata, Position, Run, RunId, RunState, Status,
+    Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Parent, Position, Run, RunId, RunState, Status,
     StepProgress, StepRecord, Text, Timestamp, WorkerId,
 };
 use rusqlite::Row;
@@ -15,23 +15,19 @@ use crate::error::Fault;
 macro_rules! run_columns {
     () => {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
-         created_at, started_at, ended_at, key, stuck, cause_kind, cause_step, cause, metadata, input, output"
+         fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
+         parent_position, key, stuck, cause_kind, cause_step, cause, metadata, \
+         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output"
     };
 }
 /// The columns of [`record`], in its order.
 macro_rules! record_columns {
     () => {
         "position, name, status, resumable, attempt, errors, state, output, error, due_at, awaits, done, total, \
-         metadata, entered_at, ended_at"
+         metadata, entered_at, ended_at, child, generation"
     };
 }
-/// The columns of [`message`], in its order.
-macro_rules! message_columns {
-    () => {
-        "id, seq, at, taken, kind, name, body"
-    };
-}
-pub(crate) use {message_columns, record_columns, run_columns};
+pub(crate) use {record_columns, run_columns};
 
 /// A row that is read from left to right.
 pub(crate) struct Columns<'a> {
@@ -52,6 +48,11 @@ impl<'a> Columns<'a> {
         T::column_result(value).map_err(|error| self.unreadable(&error))
     }
 
+    /// Leaves columns out that have nothing to say.
+    pub(crate) const fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
     /// The next column, made into what it stands for; `Err` says what is wrong with it.
     fn map<T, U>(&mut self, make: impl FnOnce(T) -> Result<U, String>) -> Result<U, Fault>
     where
@@ -62,7 +63,7 @@ impl<'a> Columns<'a> {
     }
 
     /// What is wrong with the column that was read last.
-    fn unreadable(&self, why: &dyn std::fmt::Display) -> Fault {
+    pub(crate) fn unreadable(&self, why: &dyn std::fmt::Display) -> Fault {
         let name = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
         Fault::Unreadable { column: format!("{}.{name}", self.table), why: why.to_string() }
     }
@@ -71,7 +72,7 @@ impl<'a> Columns<'a> {
         self.take::<Words>().map(|words| words.0)
     }
 
-    fn maybe_text(&mut self) -> Result<Option<Text>, Fault> {
+    pub(crate) fn maybe_text(&mut self) -> Result<Option<Text>, Fault> {
         Ok(self.take::<Option<Words>>()?.map(|words| words.0))
     }
 
@@ -79,7 +80,7 @@ impl<'a> Columns<'a> {
         Ok(self.take::<Option<i64>>()?.map(Timestamp::from_micros))
     }
 
-    fn time(&mut self) -> Result<Timestamp, Fault> {
+    pub(crate) fn time(&mut self) -> Result<Timestamp, Fault> {
         self.take().map(Timestamp::from_micros)
     }
 
@@ -87,7 +88,7 @@ impl<'a> Columns<'a> {
         self.map(|value: i64| u32::try_from(value).map_err(|_| format!("{value} is no count")))
     }
 
-    fn flag(&mut self) -> Result<bool, Fault> {
+    pub(crate) fn flag(&mut self) -> Result<bool, Fault> {
         self.map(|value: i64| match value {
             0 => Ok(false),
             1 => Ok(true),
@@ -137,6 +138,44 @@ impl<'a> Columns<'a> {
         }
     }
 
+    fn maybe_count(&mut self) -> Result<Option<u32>, Fault> {
+        self.map(|value: Option<i64>| {
+            value.map(u32::try_from).transpose().map_err(|_| format!("{value:?} is no count"))
+        })
+    }
+
+    pub(crate) fn position(&mut self) -> Result<Position, Fault> {
+        self.map(|packed: i64| match packed {
+            0.. => Ok(Position::from(packed)),
+            _ => Err(format!("{packed} is no position")),
+        })
+    }
+
+    fn fan(&mut self) -> Result<Option<Fan>, Fault> {
+        let Some(stage) = self.maybe_count()? else {
+            self.skip(4);
+            return Ok(None);
+        };
+        let width = self.maybe_count()?;
+        Ok(Some(Fan { stage, width, entered: self.count()?, finished: self.count()?, low: self.count()? }))
+    }
+
+    fn parent(&mut self) -> Result<Option<Parent>, Fault> {
+        let Some(run) = self.take::<Option<[u8; 16]>>()? else {
+            self.skip(1);
+            return Ok(None);
+        };
+        Ok(Some(Parent { run: RunId::from_bytes(run), position: self.position()? }))
+    }
+
+    fn child(&mut self) -> Result<Option<Child>, Fault> {
+        let Some(run) = self.take::<Option<[u8; 16]>>()? else {
+            self.skip(1);
+            return Ok(None);
+        };
+        Ok(Some(Child { run: RunId::from_bytes(run), generation: self.count()? }))
+    }
+
     fn cause(&mut self) -> Result<Option<Cause>, Fault> {
         let kind = self.map(|code: Option<i64>| match code {
             None => Ok(None),
@@ -174,29 +213,46 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
     let lease = columns.lease()?;
     let (due_at, lease) = columns.due(lease)?;
     let inbox_seq = columns.bits()?;
+    let fan = columns.fan()?;
     let created_at = columns.time()?;
     let started_at = columns.maybe_time()?;
     let ended_at = columns.maybe_time()?;
+    let parent = columns.parent()?;
     let key = columns.maybe_text()?;
     let stuck = columns.maybe_text()?;
     let cause = columns.cause()?;
     let metadata = columns.metadata()?;
     let input = columns.text()?;
     let output = columns.maybe_text()?;
-    let state = RunState { status, output, cause, metadata, paused, crashes, stuck, started_at, ended_at };
-    let run =
-        Run { id, definition, input, key, priority, created_at, state, epoch, lease, due_at, inbox_seq };
+    let state =
+        RunState { status, output, cause, metadata, paused, crashes, stuck, fan, started_at, ended_at };
+    let run = Run {
+        id,
+        definition,
+        input,
+        key,
+        priority,
+        parent,
+        created_at,
+        state,
+        epoch,
+        lease,
+        due_at,
+        inbox_seq,
+    };
     Ok((locator, run))
+}
+
+/// Where the record in a row of [`record_columns`] stands.
+pub(crate) fn position(row: &Row<'_>) -> Result<Position, Fault> {
+    Columns::new("records", row).position()
 }
 
 /// The record in a row of [`record_columns`].
 pub(crate) fn record(row: &Row<'_>) -> Result<StepRecord, Fault> {
     let mut columns = Columns::new("records", row);
     Ok(StepRecord {
-        position: columns.map(|packed: i64| match packed {
-            0.. => Ok(Position::from(packed)),
-            _ => Err(format!("{packed} is no position")),
-        })?,
+        position: columns.position()?,
         name: columns.text()?,
         status: columns.status()?,
         resumable: columns.flag()?,
@@ -218,38 +274,6 @@ pub(crate) fn record(row: &Row<'_>) -> Result<StepRecord, Fault> {
         metadata: columns.metadata()?,
         entered_at: columns.time()?,
         ended_at: columns.maybe_time()?,
+        child: columns.child()?,
     })
-}
-
-/// What a message says, as the columns `kind`, `name` and `body`. One that was taken keeps only its kind.
-pub(crate) fn mail_parts(mail: &Mail) -> (i64, Option<&str>, Option<&str>) {
-    match mail {
-        Mail::Signal { name, payload } => (0, Some(name), Some(payload)),
-        Mail::Cancel { reason } => (1, None, Some(reason)),
-        Mail::Pause => (2, None, None),
-        Mail::Resume => (3, None, None),
-    }
-}
-
-/// The message in a row of [`message_columns`].
-pub(crate) fn message(row: &Row<'_>) -> Result<Message, Fault> {
-    let mut columns = Columns::new("messages", row);
-    let id = MessageId::from_bytes(columns.take()?);
-    let seq = columns.bits()?;
-    let at = columns.time()?;
-    let taken = columns.flag()?;
-    let kind = columns.take::<i64>()?;
-    let name = columns.maybe_text()?.unwrap_or_default();
-    let body = columns.maybe_text()?.unwrap_or_default();
-    let mail = match kind {
-        0 => Mail::Signal { name, payload: body },
-        1 => Mail::Cancel { reason: body },
-        2 => Mail::Pause,
-        3 => Mail::Resume,
-        _ => {
-            let why = format!("{kind} is no kind of message");
-            return Err(Fault::Unreadable { column: "messages.kind".into(), why });
-        }
-    };
-    Ok(Message { id, seq, at, taken, mail })
 }

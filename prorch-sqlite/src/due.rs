@@ -308,16 +308,7 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
-
-    /// What SQLite says that it will do.
-    fn plan(sql: &str) -> String {
-        let connection = crate::open::in_memory().unwrap();
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let values = vec![1; statement.parameter_count()];
-        let lines =
-            statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
-        lines.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
-    }
+    use crate::plan::plan;
 
     #[test]
     fn what_a_claim_asks_is_found_in_the_index_and_needs_no_sorting() {

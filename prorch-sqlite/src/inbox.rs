@@ -3,15 +3,16 @@
 use prorch_core::repository::{Message, MessageId};
 use rusqlite::{Connection, Statement, params};
 
-use crate::columns::mail_parts;
 use crate::error::Fault;
 use crate::hot::Hot;
+use crate::mail::Parts;
 
-const ADD: &str =
-    "INSERT INTO messages (run, id, seq, at, kind, name, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-    ON CONFLICT (run, id) DO NOTHING";
+const ADD: &str = "INSERT INTO messages (run, id, seq, at, kind, position, child, status, name, body)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (run, id) DO NOTHING";
 /// The mark is kept, so that the message is recognised when it comes again; what it said is not.
-const TAKE: &str = "UPDATE messages SET taken = 1, name = NULL, body = NULL WHERE run = ?1 AND id = ?2";
+const TAKE: &str =
+    "UPDATE messages SET taken = 1, position = NULL, child = NULL, status = NULL, name = NULL, body = NULL
+    WHERE run = ?1 AND id = ?2";
 
 pub(crate) struct Inboxes<'c> {
     add: Statement<'c>,
@@ -30,15 +31,18 @@ impl<'c> Inboxes<'c> {
             return Ok(());
         }
         let seq = hot.inbox_seq + 1;
-        let (kind, name, body) = mail_parts(&message.mail);
+        let parts = Parts::of(&message.mail);
         let added = self.add.execute(params![
             hot.place,
             message.id.as_bytes(),
             seq.cast_signed(),
             message.at.as_micros(),
-            kind,
-            name,
-            body,
+            parts.kind,
+            parts.position,
+            parts.child,
+            parts.status,
+            parts.name,
+            parts.body,
         ])?;
         if added == 0 {
             return Ok(());

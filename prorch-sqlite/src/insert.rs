@@ -8,13 +8,20 @@ use crate::definitions::{Definitions, Interned};
 use crate::error::Fault;
 
 const ADD: &str =
-    "INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, key, metadata, input)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+    "INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, parent, parent_position, key,
+    metadata, input)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
+/// Of the run that was added last.
+const ADD_INPUT: &str = "INSERT INTO inputs (run, input) VALUES (last_insert_rowid(), ?1)";
 const KNOWN_ID: &str = "SELECT 1 FROM runs WHERE id = ?1";
 const WITH_KEY: &str = "SELECT id FROM runs WHERE pipeline = ?1 AND key = ?2";
 
+/// An input that is longer is kept apart: with it a run's row would not fit into a page.
+const LONG_INPUT: usize = 3_000;
+
 pub(crate) struct Inserts<'c> {
     add: Statement<'c>,
+    add_input: Statement<'c>,
     known_id: Statement<'c>,
     with_key: Statement<'c>,
 }
@@ -23,6 +30,7 @@ impl<'c> Inserts<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             add: connection.prepare(ADD)?,
+            add_input: connection.prepare(ADD_INPUT)?,
             known_id: connection.prepare(KNOWN_ID)?,
             with_key: connection.prepare(WITH_KEY)?,
         })
@@ -31,6 +39,7 @@ impl<'c> Inserts<'c> {
     /// Inserts the run, unless its id or its key is there.
     pub(crate) fn insert(&mut self, definitions: &mut Definitions<'_>, new: &NewRun) -> Result<Saved, Fault> {
         let interned = definitions.intern(&new.definition)?;
+        let is_long = new.input.len() > LONG_INPUT;
         let added = self.add.execute(params![
             new.id.as_bytes(),
             interned.definition,
@@ -39,11 +48,19 @@ impl<'c> Inserts<'c> {
             new.priority,
             new.due_at.as_micros(),
             new.created_at.as_micros(),
+            new.parent.as_ref().map(|parent| parent.run.as_bytes()),
+            new.parent.map(|parent| i64::from(parent.position)),
             new.key.as_deref(),
             metadata_text(&new.metadata)?,
-            &*new.input,
+            (!is_long).then_some(&*new.input),
         ])?;
-        if added == 1 { Ok(Saved::New) } else { self.known(interned, new).map(Saved::Known) }
+        if added == 0 {
+            return self.known(interned, new).map(Saved::Known);
+        }
+        if is_long {
+            self.add_input.execute([&*new.input])?;
+        }
+        Ok(Saved::New)
     }
 
     /// The run that is there instead: under the same id, or else under the same key.
@@ -56,5 +73,34 @@ impl<'c> Inserts<'c> {
         found.ok_or_else(|| {
             Fault::unstorable(format!("the run {}, which is in conflict with no other run,", new.id))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prorch_core::repository::{Text, Timestamp, definition_key};
+
+    use super::*;
+
+    #[test]
+    fn a_long_input_does_not_stand_in_the_row_that_is_written_often() {
+        let connection = crate::open::in_memory().unwrap();
+        let mut definitions = Definitions::prepare(&connection).unwrap();
+        let mut inserts = Inserts::prepare(&connection).unwrap();
+        for (id, length) in [(1, LONG_INPUT), (2, LONG_INPUT + 1), (3, 2)] {
+            let id = RunId::from_bytes([id; 16]);
+            let input = Text::from("1".repeat(length));
+            let new = NewRun::new(id, definition_key("p", ["a"]), input, Timestamp::default());
+            assert_eq!(inserts.insert(&mut definitions, &new).unwrap(), Saved::New);
+            assert_eq!(inserts.insert(&mut definitions, &new).unwrap(), Saved::Known(id));
+        }
+        let lengths = |sql| {
+            let mut statement = connection.prepare(sql).unwrap();
+            let found = statement.query_map([], |row| row.get::<_, Option<i64>>(0)).unwrap();
+            found.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        let longest = LONG_INPUT as i64;
+        assert_eq!(lengths("SELECT length(input) FROM runs ORDER BY run"), [Some(longest), None, Some(2)]);
+        assert_eq!(lengths("SELECT length(input) FROM inputs"), [Some(longest + 1)]);
     }
 }

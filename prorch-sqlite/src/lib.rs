@@ -31,8 +31,11 @@ mod claim;
 mod read;
 mod search;
 mod columns;
+mod mail;
 mod codes;
 mod error;
+#[cfg(test)]
+mod plan;
 
 pub use builder::{Durability, SqliteBuilder};
 pub use repository::SqliteRepository;

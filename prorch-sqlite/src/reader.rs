@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prorch_core::repository::{
-    ClaimRequest, Clocks, Filter, Page, Part, RunId, StoreError, StoredRun, Timestamp,
-};
+use prorch_core::repository::{ClaimRequest, Filter, Outlook, Page, Part, RunId, StoreError, StoredRun};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,8 +16,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(crate) enum Read {
     Get(RunId, Part, Reply<Option<StoredRun>>),
     Search(Box<Filter>, Reply<Page>),
-    NextDue(ClaimRequest, Reply<Option<Timestamp>>),
-    Clocks(ClaimRequest, Reply<Clocks>),
+    Outlook(ClaimRequest, Reply<Outlook>),
 }
 
 impl Read {
@@ -33,13 +30,10 @@ impl Read {
                 let found = snapshots.search(&filter);
                 let _ = reply.send(found.map_err(|fault| fault.into_error("the search did not work")));
             }
-            Self::NextDue(request, reply) => {
-                let found = snapshots.next_due(&request);
-                let _ = reply.send(found.map_err(|fault| fault.into_error("what is due next can't be read")));
-            }
-            Self::Clocks(request, reply) => {
-                let found = snapshots.clocks(&request);
-                let _ = reply.send(found.map_err(|fault| fault.into_error("who holds runs can't be read")));
+            Self::Outlook(request, reply) => {
+                let found = snapshots.outlook(&request);
+                let why = "what is due next, and who holds runs, can't be read";
+                let _ = reply.send(found.map_err(|fault| fault.into_error(why)));
             }
         }
     }
@@ -49,8 +43,7 @@ impl Read {
         match self {
             Self::Get(_, _, reply) => drop(reply.send(Err(broken(why)))),
             Self::Search(_, reply) => drop(reply.send(Err(broken(why)))),
-            Self::NextDue(_, reply) => drop(reply.send(Err(broken(why)))),
-            Self::Clocks(_, reply) => drop(reply.send(Err(broken(why)))),
+            Self::Outlook(_, reply) => drop(reply.send(Err(broken(why)))),
         }
     }
 }

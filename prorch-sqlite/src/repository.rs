@@ -2,8 +2,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
-    StoreError, StoreErrorKind, StoredRun, Text, Timestamp, Turn, Update, check_new, check_update,
+    Answer, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved, StoreError,
+    StoreErrorKind, StoredRun, Text, Turn, Update, check_new, check_update,
 };
 
 use crate::batch::{Done, Request, Weight};
@@ -108,23 +108,14 @@ impl Repository for SqliteRepository {
         self.handle.read(|reply| Read::Search(filter, reply)).await
     }
 
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.write(Vec::new(), Arc::from([]), Some(request.clone())).await?.claims
-    }
-
     async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
         let Done { answers, claims, .. } = self.write(Vec::new(), updates, claim).await?;
         Ok(Turn { answers, claims })
     }
 
-    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
+    async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
         let request = request.clone();
-        self.handle.read(|reply| Read::NextDue(request, reply)).await
-    }
-
-    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
-        let request = request.clone();
-        self.handle.read(|reply| Read::Clocks(request, reply)).await
+        self.handle.read(|reply| Read::Outlook(request, reply)).await
     }
 
     async fn changed(&self) {
@@ -142,13 +133,17 @@ fn refused(updates: &[Update]) -> Vec<(usize, Text)> {
     checked.filter_map(|(place, update)| check_update(update).err().map(|why| (place, why))).collect()
 }
 
+/// An update with no more records than these counts as one row: a step that ends, and the next one.
+const FEW_RECORDS: usize = 2;
+
 /// About how much a request adds to a transaction.
 fn weight(runs: &[NewRun], updates: &[Update], claim: Option<&ClaimRequest>) -> Weight {
     let claimed = claim.map_or(0, |request| request.limit);
     let started: usize = updates.iter().map(|update| update.starts.len()).sum();
+    let members: usize = updates.iter().map(|update| update.records.len().saturating_sub(FEW_RECORDS)).sum();
     let inputs = runs.iter().chain(updates.iter().flat_map(|update| &update.starts));
     Weight {
-        rows: runs.len() + updates.len() + started + claimed,
+        rows: runs.len() + updates.len() + members + started + claimed,
         bytes: inputs.map(|new| new.input.len()).sum::<usize>() + updates.iter().map(payload).sum::<usize>(),
     }
 }

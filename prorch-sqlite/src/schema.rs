@@ -11,7 +11,8 @@ pub(crate) const APPLICATION: i64 = 0x7072_6f72;
 /// Each takes a file from its place in the list to the next. One that was released never changes again.
 const MIGRATIONS: [&str; 1] = [FOUNDATION];
 
-/// The comments are kept in the file, for whoever opens it by hand.
+/// The comments are kept in the file, for whoever opens it by hand. SQLite can't widen a CHECK in place: which numbers a
+/// kind may have, of a cause or a message, is left to the program.
 const FOUNDATION: &str = "
 CREATE TABLE pipelines (
     pipeline INTEGER PRIMARY KEY,
@@ -40,16 +41,25 @@ CREATE TABLE runs (
     lease_length INTEGER CHECK (lease_length >= 0),
     due_at INTEGER, -- while it is held: when the lease ends
     inbox_seq INTEGER NOT NULL DEFAULT 0 CHECK (inbox_seq >= 0),
+    -- How it stands in a stage with several members: which stage, how many it has (if that is known), how many were come
+    -- to, how many have finished, and below which all have.
+    fan_stage INTEGER,
+    fan_width INTEGER,
+    fan_entered INTEGER,
+    fan_finished INTEGER,
+    fan_low INTEGER,
     created_at INTEGER NOT NULL,
     started_at INTEGER,
     ended_at INTEGER,
+    parent BLOB CHECK (length(parent) = 16), -- the id of the run that started it
+    parent_position INTEGER CHECK (parent_position >= 0), -- the record of that run
     key TEXT CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 256),
     stuck TEXT,
-    cause_kind INTEGER CHECK (cause_kind BETWEEN 0 AND 4), -- error, deadline, crash, refused, cancelled
+    cause_kind INTEGER CHECK (cause_kind >= 0), -- error, deadline, crash, refused, cancelled, child
     cause_step TEXT,
     cause TEXT,
     metadata TEXT,
-    input TEXT NOT NULL,
+    input TEXT, -- none when it is long: then it is in `inputs`
     output TEXT,
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
     -- Who claims a run that is still held takes it as cut off once more.
@@ -58,7 +68,17 @@ CREATE TABLE runs (
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
-    CHECK ((cause_kind IS NULL) = (cause IS NULL))
+    CHECK ((cause_kind IS NULL) = (cause IS NULL)),
+    CHECK ((parent IS NULL) = (parent_position IS NULL)),
+    CHECK (CASE WHEN fan_stage IS NULL THEN coalesce(fan_width, fan_entered, fan_finished, fan_low) IS NULL
+        ELSE fan_stage >= 0 AND ifnull(0 <= fan_low AND fan_low <= fan_finished AND fan_finished <= fan_entered
+            AND fan_entered <= ifnull(fan_width, 4294967295), 0) END)
+) STRICT;
+
+-- SQLite writes a row whole, and a run's row is written often: long inputs are kept apart.
+CREATE TABLE inputs (
+    run INTEGER PRIMARY KEY,
+    input TEXT NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
@@ -90,10 +110,13 @@ CREATE TABLE records (
     done INTEGER,
     total INTEGER,
     metadata TEXT,
+    child BLOB CHECK (length(child) = 16), -- the id of the run that the record started
+    generation INTEGER CHECK (generation >= 0),
     entered_at INTEGER NOT NULL,
     ended_at INTEGER,
     PRIMARY KEY (run, position),
-    CHECK ((done IS NULL) = (total IS NULL))
+    CHECK ((done IS NULL) = (total IS NULL)),
+    CHECK ((child IS NULL) = (generation IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE messages (
@@ -101,8 +124,11 @@ CREATE TABLE messages (
     id BLOB NOT NULL CHECK (length(id) = 16),
     seq INTEGER NOT NULL CHECK (seq > 0),
     at INTEGER NOT NULL,
-    taken INTEGER NOT NULL DEFAULT 0 CHECK (taken IN (0, 1)), -- the mark stays, the body goes
-    kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3), -- signal, cancel, pause, resume
+    taken INTEGER NOT NULL DEFAULT 0 CHECK (taken IN (0, 1)), -- the mark stays, what it says goes
+    kind INTEGER NOT NULL CHECK (kind >= 0), -- signal, cancel, pause, resume, ended
+    position INTEGER CHECK (position >= 0), -- the record whose run ended
+    child BLOB CHECK (length(child) = 16), -- the id of that run
+    status INTEGER CHECK (status BETWEEN 0 AND 4), -- how it ended
     name TEXT,
     body TEXT,
     PRIMARY KEY (run, id)

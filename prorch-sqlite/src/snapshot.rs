@@ -1,6 +1,6 @@
 //! Everything that one connection does, with its statements prepared once.
 
-use prorch_core::repository::{ClaimRequest, Clocks, Filter, Page, Part, RunId, StoredRun, Timestamp};
+use prorch_core::repository::{ClaimRequest, Filter, Outlook, Page, Part, RunId, StoredRun};
 use rusqlite::Connection;
 
 use crate::definitions::Definitions;
@@ -40,17 +40,12 @@ impl<'c> Snapshots<'c> {
         in_snapshot(connection, || search(connection, reads, definitions, filter))
     }
 
-    pub(crate) fn next_due(&mut self, request: &ClaimRequest) -> Result<Option<Timestamp>, Fault> {
-        let Self { connection, definitions, due, .. } = self;
-        in_snapshot(connection, || due.earliest(definitions, request))
-    }
-
-    pub(crate) fn clocks(&mut self, request: &ClaimRequest) -> Result<Clocks, Fault> {
+    pub(crate) fn outlook(&mut self, request: &ClaimRequest) -> Result<Outlook, Fault> {
         let Self { connection, definitions, due, newest, .. } = self;
         in_snapshot(connection, || {
             let mut clocks = due.holders(definitions, request)?;
             clocks.newest = clocks.newest.max(newest.read()?);
-            Ok(clocks)
+            Ok(Outlook { due: due.earliest(definitions, request)?, clocks })
         })
     }
 }

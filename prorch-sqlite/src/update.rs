@@ -15,13 +15,15 @@ use crate::insert::Inserts;
 const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
     status = ?7, paused = ?8, crashes = ?9, started_at = ?10, ended_at = ?11, stuck = ?12, cause_kind = ?13,
-    cause_step = ?14, cause = ?15, metadata = ?16, output = ?17
+    cause_step = ?14, cause = ?15, metadata = ?16, output = ?17, fan_stage = ?18, fan_width = ?19, fan_entered = ?20,
+    fan_finished = ?21, fan_low = ?22
     WHERE run = ?1";
 /// For a record that is new and one that changes: a row of this table has nothing else hanging on it.
 const WRITE_RECORD: &str =
     "INSERT OR REPLACE INTO records (run, position, name, status, resumable, attempt, errors,
-    state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at, child,
+    generation)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 const REMOVE_RECORD: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
 
 /// Everything that an update may write.
@@ -65,7 +67,7 @@ impl<'c> Updates<'c> {
         }
         settle(&mut hot, update);
         match &update.state {
-            Some(state) if update.guard != Guard::Post => self.write_state(&hot, state)?,
+            Some(state) if update.guard != Guard::Post => self.write_state(&hot, update.hold, state)?,
             _ if hot != found => self.hot.write(&hot)?,
             _ => {}
         }
@@ -112,12 +114,16 @@ impl<'c> Updates<'c> {
             metadata_text(&record.metadata)?,
             record.entered_at.as_micros(),
             record.ended_at.map(Timestamp::as_micros),
+            record.child.as_ref().map(|child| child.run.as_bytes()),
+            record.child.map(|child| child.generation),
         ])?;
         Ok(())
     }
 
-    fn write_state(&mut self, hot: &Hot, state: &RunState) -> Result<(), Fault> {
+    fn write_state(&mut self, hot: &Hot, hold: Hold, state: &RunState) -> Result<(), Fault> {
         let (holder, length) = hot.lease_parts();
+        // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
+        let has_mail = matches!(hold, Hold::Release { seen, .. } if hot.inbox_seq > seen);
         let cause = state.cause.as_ref();
         self.write_state.execute(params![
             hot.place,
@@ -127,7 +133,7 @@ impl<'c> Updates<'c> {
             hot.due_at.map(Timestamp::as_micros),
             hot.inbox_seq.cast_signed(),
             status_code(state.status),
-            state.paused,
+            state.paused && !has_mail,
             state.crashes,
             state.started_at.map(Timestamp::as_micros),
             state.ended_at.map(Timestamp::as_micros),
@@ -137,6 +143,11 @@ impl<'c> Updates<'c> {
             cause.map(|cause| &*cause.text),
             metadata_text(&state.metadata)?,
             state.output.as_deref(),
+            state.fan.map(|fan| fan.stage),
+            state.fan.and_then(|fan| fan.width),
+            state.fan.map(|fan| fan.entered),
+            state.fan.map(|fan| fan.finished),
+            state.fan.map(|fan| fan.low),
         ])?;
         Ok(())
     }

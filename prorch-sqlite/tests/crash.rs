@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::{NOW, new_run, request, run_id};
+use common::{NOW, claim, new_run, request, run_id};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
 
@@ -20,7 +20,7 @@ async fn write_until_killed(path: PathBuf) {
     let repository = SqliteRepository::open(path).unwrap();
     for n in 1.. {
         repository.save(vec![new_run(n)]).await.unwrap();
-        let claim = repository.claim(&request(1, NOW)).await.unwrap().remove(0);
+        let claim = claim(&repository, request(1, NOW)).await.remove(0);
         let run = claim.stored.run;
         let record = StepRecord::new(Position::default(), Text::from("dump"), NOW);
         let update = Update {

@@ -44,6 +44,22 @@ impl Dice {
         (0..self.roll(3)).map(|n| (format!("m{n}"), values[self.roll(4) as usize].clone())).collect()
     }
 
+    /// More than eight places, so that not all of a stage come with the next one.
+    fn position(&mut self) -> Position {
+        let item = if self.one_in(3) { self.roll(14) } else { 0 };
+        Position { stage: self.roll(4) as u32, item: item as u32 }
+    }
+
+    /// How a run stands among many; what no run can be is left out, because a table refuses it.
+    fn fan(&mut self) -> Fan {
+        let width = self.maybe(|dice| dice.roll(14) as u32);
+        let entered = self.roll(u64::from(width.unwrap_or(13)) + 1);
+        let finished = self.roll(entered + 1);
+        let low = self.roll(finished + 1);
+        let [entered, finished, low] = [entered, finished, low].map(|count| count as u32);
+        Fan { stage: self.roll(4) as u32, width, entered, finished, low }
+    }
+
     fn status(&mut self) -> Status {
         // Most runs stay open, so that there is something left to do.
         if self.one_in(6) { Status::ALL[self.roll(5) as usize] } else { Status::Pending }
@@ -104,16 +120,25 @@ impl Pair {
         NewRun {
             key: self.dice.maybe(|dice| Text::from(format!("key{}", dice.roll(200)))),
             priority: if self.dice.one_in(50) { 10 } else { self.dice.roll(3) as u8 * 4 },
+            parent: self.dice.maybe(|dice| Parent { run: known, position: dice.position() }),
             metadata: self.dice.metadata(),
             due_at: self.time(),
-            ..NewRun::new(id, self.definition(), self.dice.text(), self.now)
+            ..NewRun::new(id, self.definition(), self.input(), self.now)
         }
     }
 
+    /// Now and then one that is long.
+    fn input(&mut self) -> Text {
+        if self.dice.one_in(8) { Text::from("1".repeat(5_000)) } else { self.dice.text() }
+    }
+
     fn record(&mut self) -> StepRecord {
-        let position = Position { stage: self.dice.roll(4) as u32, item: self.dice.roll(2) as u32 };
+        let position = self.dice.position();
+        let child = run_id(self.dice.roll(self.runs + 1));
         StepRecord {
-            status: self.dice.status(),
+            // Of those that stand among many some have finished, and are not read.
+            status: if self.dice.one_in(3) { Status::Finished } else { self.dice.status() },
+            child: self.dice.maybe(|dice| Child { run: child, generation: dice.roll(3) as u32 }),
             resumable: self.dice.one_in(2),
             attempt: self.dice.roll(5) as u32,
             errors: self.dice.roll(5) as u32,
@@ -133,7 +158,14 @@ impl Pair {
         if !self.dice.one_in(5) {
             self.messages += 1;
         }
-        let mail = match self.dice.roll(4) {
+        let child = self.any_run();
+        let mail = match self.dice.roll(5) {
+            4 => Mail::Ended {
+                position: self.dice.position(),
+                child,
+                status: Status::ALL[self.dice.roll(5) as usize],
+                reason: self.dice.maybe(Dice::text),
+            },
             0 => Mail::Signal { name: self.dice.name(), payload: self.dice.text() },
             1 => Mail::Cancel { reason: self.dice.text() },
             2 => Mail::Pause,
@@ -156,8 +188,9 @@ impl Pair {
             CauseKind::Crash,
             CauseKind::Refused,
             CauseKind::Cancelled,
+            CauseKind::Child,
         ];
-        let kind = causes[self.dice.roll(5) as usize];
+        let kind = causes[self.dice.roll(6) as usize];
         RunState {
             status,
             output: self.dice.maybe(Dice::text),
@@ -166,6 +199,7 @@ impl Pair {
             paused: self.dice.one_in(6),
             crashes: self.dice.roll(4) as u32,
             stuck: self.dice.maybe(Dice::text),
+            fan: self.dice.maybe(Dice::fan),
             started_at: old.started_at,
             ended_at: status.is_terminal().then_some(self.now),
         }
@@ -196,15 +230,17 @@ impl Pair {
         let taken: Vec<_> = taken.filter(|_| self.dice.one_in(2)).collect();
         let mut update = Update { taken, ..Update::new(run, guard, hold, self.now) };
         update.state = state.filter(|_| self.dice.one_in(2));
-        update.records = (0..self.dice.roll(3)).map(|_| RecordWrite::New(self.record())).collect();
+        let records = if self.dice.one_in(6) { 20 } else { self.dice.roll(3) };
+        update.records = (0..records).map(|_| RecordWrite::New(self.record())).collect();
         if self.dice.one_in(6) {
-            update.removed.push(Position::of_stage(self.dice.roll(4) as u32));
+            update.removed.push(self.dice.position());
         }
         for _ in 0..self.dice.roll(3) {
             let to = if self.dice.one_in(2) { run } else { self.any_run() };
             update.posts.push(Post { to, message: self.message() });
         }
-        if self.dice.one_in(8) {
+        let starts = if self.dice.one_in(8) { 1 + self.dice.roll(3) } else { 0 };
+        for _ in 0..starts {
             update.starts.push(self.new_run().await);
         }
         update
@@ -249,7 +285,7 @@ impl Pair {
         assert_eq!(one.answers, two.answers, "{updates:#?}");
         self.compare_claims(one.claims.unwrap(), two.claims.unwrap(), request.as_ref());
         if let Some(request) = request {
-            self.compare_next_due(&request).await;
+            self.compare_outlook(&request).await;
         }
     }
 
@@ -293,18 +329,16 @@ impl Pair {
         assert_eq!(plain(one), plain(two), "{request:?}");
     }
 
-    async fn compare_next_due(&self, request: &ClaimRequest) {
+    async fn compare_outlook(&self, request: &ClaimRequest) {
         let (one, two) =
-            (self.memory.next_due(request).await.unwrap(), self.sqlite.next_due(request).await.unwrap());
-        assert_eq!(one, two, "{request:?}");
-        let (one, two) =
-            (self.memory.clocks(request).await.unwrap(), self.sqlite.clocks(request).await.unwrap());
-        assert_eq!(one.holders, two.holders, "{request:?}");
+            (self.memory.outlook(request).await.unwrap(), self.sqlite.outlook(request).await.unwrap());
+        assert_eq!(one.due, two.due, "{request:?}");
+        assert_eq!(one.clocks.holders, two.clocks.holders, "{request:?}");
     }
 
     async fn get(&mut self) {
         let run = self.any_run();
-        let from = Position { stage: self.dice.roll(4) as u32, item: 0 };
+        let from = self.dice.position();
         let limit = self.dice.roll(4) as usize;
         for part in [Part::Row, Part::Work, Part::Records { from, limit }] {
             let (one, two) =

@@ -12,11 +12,11 @@ mod logged;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{NOW, new_run, pick, request};
+use common::{NOW, claim, new_run, request};
 use prorch_core::orchestrator::Orchestrator;
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
-use prorch_testkit::processes::say;
+use prorch_testkit::soak::{pick, say};
 use rusqlite::Connection;
 use tracing::Level;
 
@@ -61,7 +61,7 @@ const SAY_EVERY: Duration = Duration::from_secs(20);
 async fn load(repository: &SqliteRepository, first: u128) {
     for n in (first..).step_by(100) {
         repository.save((n..n + 100).map(new_run).collect()).await.unwrap();
-        let claims = repository.claim(&request(100, NOW)).await.unwrap();
+        let claims = claim(repository, request(100, NOW)).await;
         let back = claims.iter().map(|claim| give_back(&claim.stored.run)).collect();
         repository.update(back).await.unwrap();
         tokio::time::sleep(pick(Duration::ZERO, Duration::from_millis(20))).await;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{NOW, later, new_run, request, run_id};
+use common::{NOW, claim, later, new_run, request, run_id};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
 use rusqlite::Connection;
@@ -27,7 +27,7 @@ fn claimed(claims: &[Claim]) -> Vec<RunId> {
 }
 
 /// Each breaks run 1 in another column.
-const EDITS: [(&str, &str); 8] = [
+const EDITS: [(&str, &str); 14] = [
     ("UPDATE runs SET metadata = '{oh' WHERE run = 1", "runs.metadata"),
     ("UPDATE runs SET status = 77 WHERE run = 1", "runs.status"),
     ("UPDATE runs SET definition = 99, definition = 1, cause_kind = 9 WHERE run = 1", "runs.cause_kind"),
@@ -45,6 +45,21 @@ const EDITS: [(&str, &str); 8] = [
          INSERT INTO messages (run, id, seq, at, kind) VALUES (1, zeroblob(16), 1, 0, 9)",
         "messages.kind",
     ),
+    ("UPDATE runs SET fan_stage = 1, fan_entered = 2, fan_finished = 1 WHERE run = 1", "runs.fan_low"),
+    ("UPDATE runs SET input = NULL WHERE run = 1", "runs.input"),
+    ("UPDATE runs SET fan_stage = -1 WHERE run = 1", "runs.fan_stage"),
+    ("UPDATE runs SET parent = zeroblob(16) WHERE run = 1", "runs.parent_position"),
+    (
+        "UPDATE runs SET epoch = 1 WHERE run = 1;
+         INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at, child)
+         VALUES (1, 0, 'dump', 1, 0, 1, 0, 0, x'07')",
+        "records.child",
+    ),
+    (
+        "UPDATE runs SET inbox_seq = 1 WHERE run = 1;
+         INSERT INTO messages (run, id, seq, at, kind) VALUES (1, zeroblob(16), 1, 0, 4)",
+        "messages.position",
+    ),
 ];
 
 #[tokio::test]
@@ -55,7 +70,7 @@ async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert!(error.to_string().contains(column), "{error}");
 
-        let claims = repository.claim(&request(1, NOW)).await.unwrap();
+        let claims = claim(&repository, request(1, NOW)).await;
         assert_eq!(claimed(&claims), [run_id(2)], "{column}: the next in line gets the place");
         let (stuck, due): (String, i64) = hand
             .query_row("SELECT stuck, due_at FROM runs WHERE run = 1", [], |row| {
@@ -65,8 +80,8 @@ async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
         assert!(stuck.contains(column), "{stuck}");
         assert_eq!(due, later(60).as_micros(), "{column}");
 
-        assert_eq!(claimed(&repository.claim(&request(9, NOW)).await.unwrap()), [run_id(3)]);
-        let next = repository.next_due(&request(9, NOW)).await.unwrap().unwrap();
+        assert_eq!(claimed(&claim(&repository, request(9, NOW)).await), [run_id(3)]);
+        let next = repository.outlook(&request(9, NOW)).await.unwrap().due.unwrap();
         assert!(next > NOW, "straight after a claim it lies in the future");
     }
 }
@@ -74,9 +89,9 @@ async fn a_row_that_cannot_be_read_is_named_and_lets_the_others_pass() {
 #[tokio::test]
 async fn a_row_that_was_mended_goes_on() {
     let (_directory, repository, hand) = edited(1, EDITS[0].0).await;
-    assert!(repository.claim(&request(9, NOW)).await.unwrap().is_empty());
+    assert!(claim(&repository, request(9, NOW)).await.is_empty());
     hand.execute_batch("UPDATE runs SET metadata = NULL WHERE run = 1").unwrap();
-    let claims = repository.claim(&request(9, later(60))).await.unwrap();
+    let claims = claim(&repository, request(9, later(60))).await;
     assert_eq!(claimed(&claims), [run_id(1)]);
     assert_eq!(claims[0].stored.run.state.stuck, None);
 }
@@ -137,6 +152,14 @@ async fn the_tables_refuse_what_no_run_can_be() {
         "due_at = 'tomorrow'",
         "cause = 'without a kind'",
         "inbox_seq = -1",
+        "parent = zeroblob(16)",
+        "parent = x'01', parent_position = 0",
+        "fan_low = 0",
+        "fan_stage = 0, fan_entered = 0, fan_finished = 0",
+        "fan_stage = -1, fan_entered = 0, fan_finished = 0, fan_low = 0",
+        "fan_stage = 0, fan_entered = 2, fan_finished = 1, fan_low = 2",
+        "fan_stage = 0, fan_entered = 2, fan_finished = 3, fan_low = 0",
+        "fan_stage = 0, fan_width = 1, fan_entered = 2, fan_finished = 0, fan_low = 0",
     ] {
         let done = hand.execute(&["UPDATE runs SET ", nonsense].concat(), []);
         assert!(done.is_err(), "{nonsense}");

@@ -13,9 +13,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use child::{Child, file_of_child, tell};
-use common::{new_run, pick, run_id};
+use common::{new_run, run_id};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
+use prorch_testkit::soak::{pick, say};
 use rusqlite::Connection;
 
 /// Longer than anything in here takes.
@@ -139,7 +140,6 @@ fn result(mut writer: Child) -> (u32, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 async fn two_processes_that_write_all_the_time_share_and_let_a_third_in() {
     if let Some(path) = file_of_child() {
         return write_all_the_time(&path).await;
@@ -155,7 +155,7 @@ async fn two_processes_that_write_all_the_time_share_and_let_a_third_in() {
     let [(one, _), (two, _)] = writers;
     waits.sort();
     let (runs, longest) = (waits.len() as u32, waits[waits.len() - 1]);
-    println!("three on one file: {writers:?}; the third {runs} runs, longest wait {longest:?}");
+    say(&format!("three on one file: {writers:?}; the third {runs} runs, longest wait {longest:?}"));
     assert!(one.min(two) * 3 >= one + two, "the share of the two is {one} to {two}");
     // Each of theirs writes up to three at once.
     assert!(runs * 8 >= one + two, "the third wrote {runs} beside {one} and {two}");
@@ -172,7 +172,6 @@ fn signal(child: &Child, name: &str) {
 const FROZEN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 async fn a_process_that_is_frozen_keeps_others_waiting_only_while_it_writes() {
     if let Some(path) = file_of_child() {
         tell("writing");
@@ -206,5 +205,5 @@ async fn a_process_that_is_frozen_keeps_others_waiting_only_while_it_writes() {
         }
         assert!(repository.health().await.is_good());
     }
-    println!("frozen {rounds} times, {kept} times while it wrote");
+    say(&format!("frozen {rounds} times, {kept} times while it wrote"));
 }

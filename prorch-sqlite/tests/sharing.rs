@@ -6,9 +6,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{NOW, new_run, request, run_id};
+use common::{NOW, claim, new_run, request, run_id};
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
+use prorch_testkit::soak::say;
 use rusqlite::Connection;
 
 /// Longer than anything in here takes.
@@ -23,7 +24,7 @@ async fn two_repositories_share_the_runs_and_no_claim() {
     let claim = |repository: SqliteRepository| async move {
         let mut all = Vec::new();
         loop {
-            let claims = repository.claim(&request(7, NOW)).await.unwrap();
+            let claims = claim(&repository, request(7, NOW)).await;
             if claims.is_empty() {
                 return all;
             }
@@ -60,7 +61,7 @@ async fn nothing_is_told_when_nothing_came() {
     let repository = SqliteRepository::open_in_memory().unwrap();
     repository.save(vec![new_run(1)]).await.unwrap();
     repository.changed().await;
-    repository.claim(&request(1, NOW)).await.unwrap();
+    claim(&repository, request(1, NOW)).await;
     let more = tokio::time::timeout(Duration::from_millis(50), repository.changed()).await;
     assert!(more.is_err(), "a claim makes nothing due");
 }
@@ -94,7 +95,7 @@ async fn what_makes_nothing_due_wakes_no_other_repository() {
     let (one, two) = (SqliteRepository::open(&path).unwrap(), SqliteRepository::open(&path).unwrap());
     one.save((1..=3).map(new_run).collect()).await.unwrap();
     until_quiet(&two).await;
-    let claim = one.claim(&request(3, NOW)).await.unwrap().remove(0);
+    let claim = claim(&one, request(3, NOW)).await.remove(0);
     let run = claim.stored.run;
     let lease = Lease::new(request(1, NOW).holder, NOW, LONG);
     let renewal = Update::new(run.id, Guard::Held(run.epoch, lease.holder), Hold::Claim(lease), NOW);
@@ -105,7 +106,6 @@ async fn what_makes_nothing_due_wakes_no_other_repository() {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
 async fn what_another_repository_saves_is_told_again_and_again() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("runs.db");
@@ -121,10 +121,10 @@ async fn what_another_repository_saves_is_told_again_and_again() {
         tokio::time::timeout(LONG, waiting).await.expect("it is told").unwrap();
         took.push(saved.elapsed());
         // A claim that follows the hint finds what caused it.
-        assert_eq!(one.claim(&request(1, NOW)).await.unwrap().len(), 1);
+        assert_eq!(claim(&one, request(1, NOW)).await.len(), 1);
     }
     took.sort();
-    println!("told after {:?} in the middle, {:?} at most", took[took.len() / 2], took[took.len() - 1]);
+    say(&format!("told after {:?} in the middle, {:?} at most", took[took.len() / 2], took[took.len() - 1]));
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! How much a test does, and by which chance.
 //!
 //! Every test has a short form, which is always run. Where amounts matter it has a long one too, which is run when the
-//! environment variable `PRORCH_SOAK` is `1`.
+//! environment variable `PRORCH_SOAK` is `1`. What it measured it says by [`say`].
 
-#![allow(clippy::print_stdout, reason = "a test by chance says its seed")]
+#![allow(clippy::print_stdout, reason = "a test by chance says its seed, a long one its figures")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -36,6 +36,12 @@ pub fn chance() -> fastrand::Rng {
     };
     println!("PRORCH_SEED={seed}");
     fastrand::Rng::with_seed(seed)
+}
+
+/// Says what a test measured, on a line of its own that begins with `figure: `, so that it is found among the lines of
+/// many tests.
+pub fn say(figures: &str) {
+    println!("\nfigure: {figures}");
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
-    StoreError, StoredRun, Timestamp, Turn, Update,
+    Answer, Claim, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved,
+    StoreError, StoredRun, Turn, Update,
 };
 
 /// What a [`SpyRepository`] tells of.
@@ -82,13 +82,6 @@ impl<R: Repository> Repository for SpyRepository<R> {
         self.inner.search(filter).await
     }
 
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.called("claim");
-        let claims = self.inner.claim(request).await?;
-        self.claimed(&claims);
-        Ok(claims)
-    }
-
     async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
         self.called("turn");
         let turn = self.inner.turn(updates.clone(), claim).await?;
@@ -97,14 +90,9 @@ impl<R: Repository> Repository for SpyRepository<R> {
         Ok(turn)
     }
 
-    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
-        self.called("next_due");
-        self.inner.next_due(request).await
-    }
-
-    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
-        self.called("clocks");
-        self.inner.clocks(request).await
+    async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
+        self.called("outlook");
+        self.inner.outlook(request).await
     }
 
     async fn health(&self) -> Health {

@@ -1,6 +1,4 @@
-//! SIGKILL at random moments: `PRORCH_KILLS` says how many (8), `PRORCH_SEED` which (printed with every failure).
-
-#![allow(clippy::print_stdout, reason = "a loop by hand says its seed")]
+//! SIGKILL at random moments: `PRORCH_KILLS` says how many (8, in the long form 60), `PRORCH_SEED` which (printed with every failure).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prorch::repository::{Filter, Part, Position, Repository, StoredRun};
 use prorch::{SqliteRepository, Status};
+use prorch_testkit::soak::{pick, say};
 
 use crate::bench::{Bench, STEPS};
 use crate::example_program::{Random, said, setting};
@@ -135,16 +134,16 @@ fn place(stored: Option<&StoredRun>) -> Place {
     if stored.run.status().is_terminal() {
         return "ended";
     }
-    let current = stored.current().map_or(STEPS[0], |record| record.name.as_str());
+    let current = stored.current().next().map_or(STEPS[0], |record| record.name.as_str());
     STEPS.into_iter().find(|step| *step == current).unwrap()
 }
 
 #[test]
 fn one_archive_and_one_receipt_whenever_it_is_killed() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let (kills, seed) = (setting("PRORCH_KILLS", 8), setting("PRORCH_SEED", now.as_nanos() as u64));
+    let (kills, seed) = (setting("PRORCH_KILLS", pick(8, 60)), setting("PRORCH_SEED", now.as_nanos() as u64));
     let longest = whole_job();
-    println!("{kills} kills within {longest:?}, PRORCH_SEED={seed}");
+    say(&format!("{kills} kills of a backup within {longest:?}, PRORCH_SEED={seed}"));
     let lane = |lane: u64| {
         let mut random = Random(seed.wrapping_add(lane));
         let mine = (lane..kills).step_by(LANES as usize);
@@ -158,6 +157,6 @@ fn one_archive_and_one_receipt_whenever_it_is_killed() {
     for place in lanes.into_iter().flat_map(Result::unwrap) {
         *found.entry(place).or_insert(0) += 1;
     }
-    println!("killed at: {found:?}");
+    say(&format!("a backup was killed at {found:?}"));
     assert_eq!(found.values().sum::<u64>(), kills);
 }

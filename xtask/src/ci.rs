@@ -18,7 +18,7 @@ pub(crate) fn run_ci() -> Done {
             check(features)
         })?;
     }
-    test::run(&[])
+    test::run(test::Form::Short, &[])
 }
 
 fn clippy() -> Done {

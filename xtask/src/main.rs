@@ -1,4 +1,4 @@
-//! The chores of this workspace: `cargo xtask test` and `cargo xtask ci`.
+//! The chores of this workspace: `cargo xtask test`, `cargo xtask soak` and `cargo xtask ci`.
 //!
 //! They need Rust and a C compiler and nothing else, so that whoever cloned the repository can run them.
 
@@ -13,12 +13,17 @@ mod ci;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test …]\n       cargo xtask ci";
+use test::Form;
+
+const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test …]
+       cargo xtask soak [ARGUMENTS OF cargo test …]
+       cargo xtask ci";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
-        Some((chore, rest)) if chore == "test" => test::run(rest),
+        Some((chore, rest)) if chore == "test" => test::run(Form::Short, rest),
+        Some((chore, rest)) if chore == "soak" => test::run(Form::Long, rest),
         Some((chore, [])) if chore == "ci" => ci::run_ci(),
         _ => Err(step::Failure::new(USAGE)),
     };

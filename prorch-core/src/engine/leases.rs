@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::slots::{Held, SlotId};
+use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{Hold, Lease, RecordWrite, StepRecord, Timestamp, Update, first_record};
 
@@ -20,6 +20,13 @@ impl Worker {
         self.next_tick.filter(|_| self.slots.calling() > 0)
     }
 
+    /// Has the lease of a run looked at in time, if calls of it are under way.
+    pub(super) fn look_at_lease(&mut self, slot: SlotId) {
+        let length = self.shared.config.lease;
+        let Some(held) = self.slots.get(slot).filter(|held| !held.calls().is_empty()) else { return };
+        self.next_tick = earliest(self.next_tick, held.renewed + length / 3);
+    }
+
     /// Looks at the leases of all calls under way, if it is time.
     pub(super) fn tick_leases(&mut self, elapsed: Duration) {
         if self.next_tick.is_none_or(|tick| elapsed < tick) {
@@ -31,10 +38,12 @@ impl Worker {
         for (slot, held) in self.slots.iter() {
             let (renew, end) = (held.renewed + lease / 3, held.renewed + lease);
             let is_cancelled = held.stored.waiting_cancel().is_some();
-            let Some(call) = held.call() else { continue };
+            if held.calls().is_empty() {
+                continue;
+            }
             if end <= elapsed {
                 due.push((slot, Due::Lost));
-            } else if call.renewing {
+            } else if held.busy != Busy::Free {
                 next = earliest(next, end);
             } else if renew <= elapsed {
                 due.push((slot, if is_cancelled { Due::Cut } else { Due::Renew }));
@@ -61,17 +70,18 @@ impl Worker {
         let (me, length) = (self.me, self.shared.config.lease);
         let Some(held) = self.slots.get(slot) else { return };
         let (id, guard, locator) = (held.stored.run.id, held.guard(me), held.stored.locator);
-        let records = progressed(held).into_iter().collect();
+        let records = progressed(held);
         let hold = Hold::Claim(Lease::new(me, now, length));
-        if let Some(call) = held.call() {
-            call.renewing = true;
-        }
-        self.enqueue(slot, Update { locator, records, ..Update::new(id, guard, hold, now) });
+        let update = Update { locator, records, ..Update::new(id, guard, hold, now) };
+        update.write(&mut held.stored);
+        held.busy = Busy::Writing;
+        self.enqueue(slot, update);
     }
 
-    /// Drops the call of a run that was cancelled, and lets the cancel take effect.
+    /// Drops the calls of a run that was cancelled, and lets the cancel take effect.
     fn cut(&mut self, slot: SlotId, now: Timestamp) {
         let cancel = self.slots.get(slot).and_then(|held| held.stored.waiting_cancel());
+        self.slots.drop_calls(slot);
         if let Some(cancel) = cancel {
             self.decide(slot, cancel, now);
         }
@@ -90,9 +100,12 @@ fn earliest(a: Option<Duration>, b: Duration) -> Option<Duration> {
     Some(a.map_or(b, |a| a.min(b)))
 }
 
-/// The record of the call under way with the progress that the step reported, if that is news.
-fn progressed(held: &mut Held) -> Option<RecordWrite> {
-    let call = held.call()?;
+/// The records of the calls under way with the progress that the steps reported, as far as that is news.
+fn progressed(held: &Held) -> Vec<RecordWrite> {
+    held.calls().iter().filter_map(|call| progress_of(held, call)).collect()
+}
+
+fn progress_of(held: &Held, call: &Call) -> Option<RecordWrite> {
     let (position, progress) = (call.position, call.cx.reported()?);
     let stored = held.stored.records.get(&position);
     if stored.is_some_and(|record| record.progress == Some(progress)) {

@@ -37,8 +37,8 @@ impl Shared {
             now,
             due_by: now,
         };
-        let clocks = ask(|| self.repository.clocks(&request)).await?.answer;
-        if let Some(newest) = clocks.newest {
+        let outlook = ask(|| self.repository.outlook(&request)).await?.answer;
+        if let Some(newest) = outlook.clocks.newest {
             self.time.catch_up(newest);
         }
         Ok(())

@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::executor::Returned;
+use super::handed::Handed;
 use crate::model::{Epoch, Guard, Position, StoredRun, WorkerId};
 use crate::registry::Known;
 use crate::repository::Claim;
@@ -19,28 +20,34 @@ pub(super) struct SlotId {
 
 /// A run that this worker holds.
 pub(super) struct Held {
-    /// The run as it is stored, as far as this worker knows: after each commit the same update is applied here.
+    /// The run as it is when the last update that was queued has been applied.
     pub(super) stored: StoredRun,
     pub(super) known: Arc<Known>,
     /// When the claim or its last renewal was sent, by the clock's `elapsed`.
     pub(super) renewed: Duration,
-    phase: Phase,
     /// Whether it was suspect of killing its worker when it was claimed.
     pub(super) suspect: bool,
+    pub(super) busy: Busy,
+    /// The calls under way; counted by the [`Slots`].
+    calls: Vec<Call>,
+    /// What came back while the run was busy.
+    pub(super) returned: Vec<(Call, Returned)>,
+    /// What this stage gets, where that had to be read.
+    pub(super) gathered: Option<(u32, Handed)>,
+    /// Whether the store refused what was decided about the run, since it was claimed.
+    pub(super) refused: bool,
 }
 
-/// What is being done with a held run.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most held runs are being called, and a box would cost each call"
-)]
-pub(super) enum Phase {
+/// What is being done with a held run beside the calls of its steps. One thing at a time: what calls return meanwhile
+/// waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Busy {
+    /// Nothing.
+    Free,
     /// An update of it is waiting or in flight.
     Writing,
-    /// Its inbox is being read.
+    /// Something of it is being read.
     Reading,
-    /// Its step is being called.
-    Calling(Call),
 }
 
 /// A call under way.
@@ -52,9 +59,6 @@ pub(super) struct Call {
     pub(super) cx: StepContext,
     pub(super) task: AbortHandle,
     pub(super) cancel: watch::Sender<bool>,
-    /// A renewal is waiting or in flight: what the call returns has to wait for its answer.
-    pub(super) renewing: bool,
-    pub(super) returned: Option<Returned>,
 }
 
 /// A call that nobody waits for any more is dropped.
@@ -69,15 +73,22 @@ impl Held {
     pub(super) fn new(claim: Claim, known: Arc<Known>, sent: Duration) -> Self {
         let suspect = claim.is_suspect();
         let Claim { stored } = claim;
-        Self { stored, known, renewed: sent, phase: Phase::Writing, suspect }
+        Self {
+            stored,
+            known,
+            renewed: sent,
+            suspect,
+            busy: Busy::Free,
+            calls: Vec::new(),
+            returned: Vec::new(),
+            gathered: None,
+            refused: false,
+        }
     }
 
-    pub(super) const fn phase(&self) -> &Phase {
-        &self.phase
-    }
-
-    const fn is_calling(&self) -> bool {
-        matches!(self.phase, Phase::Calling(_))
+    /// The calls under way.
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
     }
 
     /// The guard of every update by this worker.
@@ -86,11 +97,10 @@ impl Held {
         Guard::Held(epoch, me)
     }
 
-    pub(super) fn call(&mut self) -> Option<&mut Call> {
-        match &mut self.phase {
-            Phase::Calling(call) => Some(call),
-            Phase::Writing | Phase::Reading => None,
-        }
+    /// The records whose calls have not been decided on.
+    pub(super) fn under_way(&self) -> Vec<Position> {
+        let returned = self.returned.iter().map(|(call, _)| call.position);
+        self.calls.iter().map(|call| call.position).chain(returned).collect()
     }
 }
 
@@ -131,7 +141,7 @@ impl Slots {
         });
         self.taken += 1;
         self.suspects += usize::from(held.suspect);
-        self.calling += usize::from(held.is_calling());
+        self.calling += held.calls.len();
         let place = &mut self.places[index];
         place.held = Some(held);
         SlotId { index, generation: place.generation }
@@ -142,16 +152,32 @@ impl Slots {
         place.held.as_mut()
     }
 
-    /// Lets a run enter another phase. A call that was under way is over with that.
-    pub(super) fn enter(&mut self, id: SlotId, phase: Phase) {
+    /// A call of the run begins.
+    pub(super) fn begin(&mut self, id: SlotId, call: Call) {
         let Some(held) = self.get(id) else { return };
-        let before = held.is_calling();
-        held.phase = phase;
-        let after = held.is_calling();
-        self.calling = self.calling + usize::from(after) - usize::from(before);
+        held.calls.push(call);
+        self.calling += 1;
     }
 
-    /// Gives the place away. A call that is still under way is dropped.
+    /// Takes a call that came back from those under way.
+    pub(super) fn take_call(&mut self, id: SlotId, serial: u64) -> Option<Call> {
+        let held = self.get(id)?;
+        let at = held.calls.iter().position(|call| call.serial == serial)?;
+        let call = held.calls.swap_remove(at);
+        self.calling -= 1;
+        Some(call)
+    }
+
+    /// Drops the calls under way, and what has come back.
+    pub(super) fn drop_calls(&mut self, id: SlotId) {
+        let Some(held) = self.get(id) else { return };
+        held.returned.clear();
+        let dropped = held.calls.len();
+        held.calls.clear();
+        self.calling -= dropped;
+    }
+
+    /// Gives the place away. Calls that are still under way are dropped.
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Held> {
         let place = self.places.get_mut(id.index).filter(|place| place.generation == id.generation)?;
         let held = place.held.take()?;
@@ -159,7 +185,7 @@ impl Slots {
         self.free.push(id.index);
         self.taken -= 1;
         self.suspects -= usize::from(held.suspect);
-        self.calling -= usize::from(held.is_calling());
+        self.calling -= held.calls.len();
         Some(held)
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::slots::{Held, Phase, SlotId};
+use super::slots::{Held, SlotId};
 use super::worker::{Mode, Worker};
 use crate::error::Error;
 use crate::model::{Answer, Hold, Text, Update};
@@ -206,14 +206,14 @@ impl Worker {
         match answer {
             Answer::Applied { inbox_seq } => self.on_applied(of, update, inbox_seq),
             Answer::Stale | Answer::Closed => self.on_stale(of.slot, was_sent_again),
-            Answer::Rejected(why) => self.on_rejected(of.slot, &why),
+            Answer::Rejected(why) => self.on_rejected(of.slot, update, why),
         }
     }
 
     fn on_applied(&mut self, of: Outgoing, update: &Update, inbox_seq: u64) {
         let slot = of.slot;
         let Some(held) = self.slots.get(slot) else { return };
-        update.apply(&mut held.stored);
+        update.confirm(&mut held.stored);
         if update.releases() {
             self.release(slot);
             return;
@@ -221,25 +221,10 @@ impl Worker {
         if let Hold::Claim(_) = update.hold {
             held.renewed = of.made;
         }
-        let has_mail = inbox_seq > held.stored.run.inbox_seq;
-        if held.call().is_some() {
-            self.on_renewed(slot, has_mail);
-        } else if has_mail {
-            self.slots.enter(slot, Phase::Reading);
+        if inbox_seq > held.stored.run.inbox_seq {
             self.read_mail(slot);
         } else {
-            self.go_on(slot);
-        }
-    }
-
-    /// A renewal was answered: what the call returned meanwhile is decided on now.
-    fn on_renewed(&mut self, slot: SlotId, has_mail: bool) {
-        let Some(call) = self.slots.get(slot).and_then(Held::call) else { return };
-        call.renewing = false;
-        match call.returned.take() {
-            Some(returned) => self.on_outcome(slot, returned),
-            None if has_mail => self.read_mail(slot),
-            None => {}
+            self.free(slot);
         }
     }
 
@@ -270,15 +255,11 @@ impl Worker {
         }
     }
 
-    fn on_rejected(&mut self, slot: SlotId, why: &Text) {
+    fn on_rejected(&mut self, slot: SlotId, update: &Update, why: Text) {
         let Some(held) = self.slots.get(slot) else { return };
         let run = held.stored.run.id;
         tracing::error!(prorch.run = %run, %why, "the store refused what a step wants to write");
-        if held.call().is_some() {
-            self.on_renewed(slot, false);
-        } else {
-            self.refuse(slot, why);
-        }
+        self.refuse(slot, update, why);
     }
 }
 
@@ -291,5 +272,6 @@ fn weight(update: &Update) -> usize {
     let of = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
     let records: usize =
         update.records.iter().map(|write| of(&write.record().state) + of(&write.record().output)).sum();
-    records + update.state.as_ref().map_or(0, |state| of(&state.output))
+    let starts: usize = update.starts.iter().map(|start| start.input.len()).sum();
+    records + starts + update.state.as_ref().map_or(0, |state| of(&state.output))
 }

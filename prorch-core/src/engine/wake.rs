@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::Stop;
 use super::executor::Returned;
+use super::handed::Handed;
 use super::left::Left;
 use super::slots::SlotId;
 use super::worker::Worker;
-use crate::model::{StoredRun, Timestamp};
-use crate::repository::{BoxFuture, Clocks, StoreError, Turn};
+use crate::model::{Position, StoredRun, Text};
+use crate::repository::{BoxFuture, HandedError, Outlook, StoreError, Turn};
 
 /// What comes to a worker on its one channel.
 pub(super) enum Inbound {
@@ -16,10 +17,12 @@ pub(super) enum Inbound {
     Returned { slot: SlotId, serial: u64, returned: Returned },
     /// A run's inbox was read.
     Mail { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
-    /// The store says when something is due.
-    NextDue(u64, Result<Option<Timestamp>, StoreError>),
-    /// The store says who holds runs, and what they stamped.
-    Clocks(Result<Clocks, StoreError>),
+    /// What a stage gets was read.
+    Handed { slot: SlotId, stage: u32, handed: Result<Handed, HandedError> },
+    /// A run was read again, because the store refused what was to be written about the record at this position.
+    Again { slot: SlotId, position: Position, why: Text, read: Result<Option<StoredRun>, StoreError> },
+    /// The store says when something is due, to the question with this number, and who holds runs.
+    Outlook(Option<u64>, Result<Outlook, StoreError>),
     /// The runs that are left were read.
     Left(Result<Left, StoreError>),
     /// Somebody wants it to stop.

@@ -7,13 +7,13 @@ use tokio::sync::mpsc;
 use super::left::{Named, left};
 use super::look::Look;
 use super::neighbours::Neighbours;
-use super::slots::{Phase, SlotId, Slots};
+use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
 use super::wake::{Inbound, Timer, Wake};
 use super::{PassReport, Shared, Stop, new_id};
 use crate::error::Error;
 use crate::model::{Jitter, Timestamp, Update, WorkerId};
-use crate::repository::{BoxFuture, Clocks, StoreError};
+use crate::repository::{BoxFuture, Clocks, Outlook, StoreError};
 
 /// What an engine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +107,7 @@ impl Worker {
         while !self.is_done() {
             self.gather().await;
             self.send_turn();
-            self.ask_when_due();
-            self.look_around();
+            self.look_out();
             if self.is_done() {
                 break;
             }
@@ -185,8 +184,9 @@ impl Worker {
         match inbound {
             Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
-            Inbound::NextDue(question, due) => self.on_next_due(question, due),
-            Inbound::Clocks(read) => self.on_clocks(read),
+            Inbound::Handed { slot, stage, handed } => self.on_handed(slot, stage, handed),
+            Inbound::Again { slot, position, why, read } => self.on_read_again(slot, position, why, read),
+            Inbound::Outlook(question, read) => self.on_outlook(question, read),
             Inbound::Left(left) => self.on_left(left),
             Inbound::Stop(how) => self.on_stop(how),
         }
@@ -222,20 +222,24 @@ impl Worker {
         }
     }
 
-    /// Asks the store when something is due, once for every time that nothing was.
-    fn ask_when_due(&mut self) {
+    /// Asks the store when something is due, once for every time that nothing was, and what others stamped, if it is time.
+    fn look_out(&mut self) {
         let idle = self.flight.is_none() && self.stopping.is_none() && self.mode == Mode::Worker;
-        if !idle || !self.look.should_ask() {
+        let question = (idle && self.look.should_ask()).then(|| self.look.question());
+        if question.is_some() {
+            self.look_for_left();
+            self.neighbours.look_soon();
+        }
+        let is_time =
+            self.next_look_around().is_some() && self.neighbours.should_ask(self.shared.clock.elapsed());
+        if question.is_none() && !is_time {
             return;
         }
-        self.look_for_left();
         let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
-        let question = self.look.question();
-        self.neighbours.look_soon();
         tokio::spawn(async move {
-            let due = shared.repository.next_due(&request).await;
+            let read = shared.repository.outlook(&request).await;
             // The worker may have ended meanwhile.
-            let _ = sender.send(Inbound::NextDue(question, due));
+            let _ = sender.send(Inbound::Outlook(question, read));
         });
     }
 
@@ -245,49 +249,33 @@ impl Worker {
         self.neighbours.look_at().filter(|_| wants)
     }
 
-    /// Asks the store what others stamped, if it is time.
-    fn look_around(&mut self) {
+    fn on_outlook(&mut self, question: Option<u64>, read: Result<Outlook, StoreError>) {
         let elapsed = self.shared.clock.elapsed();
-        if self.next_look_around().is_none() || !self.neighbours.should_ask(elapsed) {
-            return;
-        }
-        let (shared, sender, request) = (self.shared.clone(), self.sender.clone(), self.claim_request(1));
-        tokio::spawn(async move {
-            let read = shared.repository.clocks(&request).await;
-            // The worker may have ended meanwhile.
-            let _ = sender.send(Inbound::Clocks(read));
-        });
-    }
-
-    fn on_clocks(&mut self, read: Result<Clocks, StoreError>) {
-        let elapsed = self.shared.clock.elapsed();
-        let clocks = match read {
-            Ok(clocks) => clocks,
-            Err(error) => {
-                tracing::warn!(%error, "it can't be read who holds runs; asking again");
-                return self.neighbours.ask_again(elapsed);
+        let wait = match read {
+            Ok(Outlook { due, clocks }) => {
+                self.on_clocks(&clocks, elapsed);
+                // A store that says "now" after a claim that found nothing is not asked without a pause.
+                let wait = due.map_or(LOOK_ANYWAY, |at| at.saturating_since(self.shared.time.now()));
+                wait.clamp(Duration::from_millis(1), LOOK_ANYWAY)
             }
-        };
-        // What was not due by one's own time may be due by that of the others.
-        let went_forward = clocks.newest.is_some_and(|newest| self.shared.time.catch_up(newest));
-        let is_over = self.neighbours.note(&clocks, self.me, self.shared.config.lease, elapsed);
-        if went_forward || is_over {
-            self.look.soon();
-        }
-    }
-
-    fn on_next_due(&mut self, question: u64, due: Result<Option<Timestamp>, StoreError>) {
-        let (time, elapsed) = (&self.shared.time, self.shared.clock.elapsed());
-        let wait = match due {
-            // A store that says "now" after a claim that found nothing is not asked without a pause.
-            Ok(Some(at)) => at.saturating_since(time.now()).max(Duration::from_millis(1)).min(LOOK_ANYWAY),
-            Ok(None) => LOOK_ANYWAY,
             Err(error) => {
-                tracing::warn!(%error, "it can't be read when something is due; asking again");
+                tracing::warn!(%error, "it can't be read when something is due and who holds runs; asking again");
+                self.neighbours.ask_again(elapsed);
                 Duration::from_secs(1)
             }
         };
-        self.look.answered(question, elapsed + wait);
+        if let Some(question) = question {
+            self.look.answered(question, elapsed + wait);
+        }
+    }
+
+    fn on_clocks(&mut self, clocks: &Clocks, elapsed: Duration) {
+        // What was not due by one's own time may be due by that of the others.
+        let went_forward = clocks.newest.is_some_and(|newest| self.shared.time.catch_up(newest));
+        let is_over = self.neighbours.note(clocks, self.me, self.shared.config.lease, elapsed);
+        if went_forward || is_over {
+            self.look.soon();
+        }
     }
 
     /// Puts an update of a held run into the next turn.
@@ -309,15 +297,11 @@ impl Worker {
     /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is
     /// kept until the lease ends, so that nobody calls it a second time beside it.
     fn drop_calls(&mut self) {
-        let calls: Vec<(SlotId, bool)> = self
-            .slots
-            .iter()
-            .filter_map(|(slot, held)| match held.phase() {
-                Phase::Calling(call) if !call.renewing => Some((slot, call.is_blocking)),
-                _ => None,
-            })
-            .collect();
-        for (slot, is_blocking) in calls {
+        let idle = |held: &Held| held.busy == Busy::Free && !held.calls().is_empty();
+        let blocks = |held: &Held| held.calls().iter().any(|call| call.is_blocking);
+        let calling = self.slots.iter().filter(|(_, held)| idle(held));
+        let calling: Vec<(SlotId, bool)> = calling.map(|(slot, held)| (slot, blocks(held))).collect();
+        for (slot, is_blocking) in calling {
             if is_blocking {
                 self.slots.remove(slot);
             } else {

@@ -1,44 +1,201 @@
 use super::{
-    Event, Mail, Message, MessageId, Plan, Position, Run, StepPlan, StepRecord, StoredRun, Text, Timestamp,
+    Event, Mail, Message, MessageId, Plan, Position, Run, RunState, StagePlan, Status, StepPlan, StepRecord,
+    StoredRun, Text, Timestamp,
 };
 
 /// What is to be done with a run that a worker holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Agenda {
-    /// Call the step of this record.
-    Call(StepRecord),
     /// Let the state machine decide this; no call is needed.
     Decide(Event),
+    /// Look how long the list is that the stage takes, and let the state machine decide that it is
+    /// [opened](Event::Opened).
+    Open,
+    /// Call the steps of these records.
+    Call(Vec<StepRecord>),
+    /// Nothing before a call that is under way comes back.
+    Await,
     /// Nothing before the given time, or before a message comes.
     Rest(Option<Timestamp>),
 }
 
-/// What is to be done with `run` at `now`: mail first, then what the run can't go on with, then the step.
+/// What is to be done with `run` at `now`, while the records at `under_way` are being called: mail first, then what the
+/// run can't go on with, then its steps.
 #[must_use]
-pub fn agenda(run: &StoredRun, plan: &Plan, crash_cap: u32, now: Timestamp) -> Agenda {
-    if let Some(event) = control(run) {
-        return Agenda::Decide(event);
+pub fn agenda(
+    run: &StoredRun,
+    plan: &Plan,
+    crash_cap: u32,
+    under_way: &[Position],
+    now: Timestamp,
+) -> Agenda {
+    let looked = Look { run, plan, crash_cap, under_way, now }.look();
+    match looked {
+        Ok(agenda) => agenda,
+        Err(_) if !under_way.is_empty() => Agenda::Await,
+        Err(misfit) => Agenda::Decide(Event::Leave(misfit)),
     }
-    let (record, step) = match at(run, plan) {
-        Ok(found) => found,
-        Err(misfit) => return Agenda::Decide(Event::Leave(misfit)),
-    };
-    if run.run.state.crashes > Run::SUSPECT_AFTER && run.run.state.crashes >= crash_cap {
-        return Agenda::Decide(Event::Crashed(record.position));
-    }
-    if deadline(&record, step).is_some_and(|deadline| deadline <= now) {
-        return Agenda::Decide(Event::Expired(record.position));
-    }
-    let signalled = record.awaits.as_ref().is_some_and(|name| waiting_signal(run, name, &[]));
-    if signalled || record.due_at.is_some_and(|due| due <= now) {
-        return Agenda::Call(record);
-    }
-    Agenda::Rest(wake_at(&record, step))
 }
 
-/// The first message that is about the run and not about its step.
-fn control(run: &StoredRun) -> Option<Event> {
-    run.untaken().find_map(control_event)
+struct Look<'a> {
+    run: &'a StoredRun,
+    plan: &'a Plan,
+    crash_cap: u32,
+    under_way: &'a [Position],
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    fn look(&self) -> Result<Agenda, Text> {
+        if let Some(agenda) = self.mail() {
+            return Ok(agenda);
+        }
+        let stage = self.stage()?;
+        if self.run.run.state.fan.is_none() {
+            return match stage {
+                StagePlan::One(step) => Ok(self.members(&[(self.only(step)?, step)])),
+                StagePlan::Group(_) | StagePlan::Each(..) => Ok(Agenda::Decide(Event::Begun)),
+            };
+        }
+        if self.run.is_broken() {
+            return Ok(self.alone(Agenda::Decide(Event::Settled)));
+        }
+        if self.run.run.state.fan.is_some_and(|fan| fan.width.is_none()) {
+            return Ok(Agenda::Open);
+        }
+        let open = self.open(stage)?;
+        Ok(self.members(&open))
+    }
+
+    /// This, when no call is under way; else that is waited for.
+    fn alone(&self, agenda: Agenda) -> Agenda {
+        if self.under_way.is_empty() { agenda } else { Agenda::Await }
+    }
+
+    /// What the messages say that are about the run and not about one of its steps. A cancel comes first; a pause or a
+    /// resume comes last, when all else is decided on, and of several the last counts.
+    fn mail(&self) -> Option<Agenda> {
+        let cancel = self.run.waiting_cancel();
+        let ended = self.told().find(is_of_child);
+        let last = || self.told().filter(|event| !is_of_child(event)).last();
+        match (cancel, ended) {
+            (Some(cancel), _) if self.under_way.is_empty() => Some(Agenda::Decide(cancel)),
+            // It needs no quiet: nobody calls the record that waits for it.
+            (_, Some(ended)) => Some(Agenda::Decide(ended)),
+            (Some(_), None) => Some(Agenda::Await),
+            (None, None) => last().map(|event| self.alone(Agenda::Decide(event))),
+        }
+    }
+
+    fn told(&self) -> impl Iterator<Item = Event> {
+        self.run.untaken().filter_map(control_event)
+    }
+
+    fn stage(&self) -> Result<&StagePlan, Text> {
+        let stage = self.run.stage();
+        self.plan.stage(stage).ok_or_else(|| match self.run.records.last_key_value() {
+            _ if self.plan.stages.is_empty() => Text::from("the pipeline has no steps"),
+            Some((position, _)) if position.stage == stage => no_step(*position),
+            _ => no_step(Position::of_stage(stage)),
+        })
+    }
+
+    /// The record of a stage of one step.
+    fn only(&self, step: &StepPlan) -> Result<StepRecord, Text> {
+        let mut here = self.run.current();
+        let record = match (here.next(), here.next()) {
+            (None, _) => first_record(self.run, self.plan).ok_or("the pipeline has no steps"),
+            (Some(record), None) => Ok(record.clone()),
+            (Some(_), Some(more)) => return Err(no_step(more.position)),
+        }?;
+        self.fits(&record, step)?;
+        if !record.is_open() {
+            let text = format!(
+                "the run is {}, but its last step `{}` is {}",
+                self.run.run.status(),
+                record.name,
+                record.status
+            );
+            return Err(Text::from(text));
+        }
+        Ok(record)
+    }
+
+    /// The open records of a stage with more than one member, with their steps.
+    fn open<'s>(&self, stage: &'s StagePlan) -> Result<Vec<(StepRecord, &'s StepPlan)>, Text> {
+        let open = self.run.current().filter(|record| record.is_open());
+        let open = open.map(|record| {
+            let step = stage.member(record.position.item).ok_or_else(|| no_step(record.position))?;
+            self.fits(record, step)?;
+            Ok((record.clone(), step))
+        });
+        let open = open.collect::<Result<Vec<_>, Text>>()?;
+        if open.is_empty() {
+            return Err(Text::from("the run is not at its end, and no step of its stage is open"));
+        }
+        Ok(open)
+    }
+
+    fn fits(&self, record: &StepRecord, step: &StepPlan) -> Result<(), Text> {
+        let at_home = self.plan.step(record.position).is_some();
+        if !at_home {
+            return Err(no_step(record.position));
+        }
+        if step.name != record.name {
+            let text =
+                format!("the run stands at step `{}`, where the pipeline has `{}`", record.name, step.name);
+            return Err(Text::from(text));
+        }
+        Ok(())
+    }
+
+    /// What is to be done with the open records of the stage.
+    fn members(&self, open: &[(StepRecord, &StepPlan)]) -> Agenda {
+        let idle = || open.iter().filter(|(record, _)| !self.under_way.contains(&record.position));
+        let mut due: Vec<&StepRecord> =
+            idle().map(|(record, _)| record).filter(|record| self.is_due(record)).collect();
+        let crashes = self.run.run.state.crashes;
+        let is_suspect = crashes >= Run::SUSPECT_AFTER;
+        if is_suspect {
+            // What was not called since a crash is the likelier culprit: every other call moves its record's time.
+            due.sort_by_key(|record| record.due_at);
+        }
+        if crashes > Run::SUSPECT_AFTER && crashes >= self.crash_cap && self.under_way.is_empty() {
+            let culprit = due.first().copied().or_else(|| open.first().map(|(record, _)| record));
+            if let Some(culprit) = culprit {
+                return Agenda::Decide(Event::Crashed(culprit.position));
+            }
+        }
+        let mut deadlines = idle().filter(|(record, step)| self.is_expired(record, step));
+        if let Some((record, _)) = deadlines.next() {
+            return Agenda::Decide(Event::Expired(record.position));
+        }
+        if is_suspect {
+            due.truncate(usize::from(self.under_way.is_empty()));
+        }
+        if !due.is_empty() {
+            return Agenda::Call(due.into_iter().cloned().collect());
+        }
+        let wakes = open.iter().filter_map(|(record, step)| wake_at(record, step));
+        self.alone(Agenda::Rest(wakes.min()))
+    }
+
+    fn is_due(&self, record: &StepRecord) -> bool {
+        let is_signalled = || record.awaits.as_ref().is_some_and(|name| waiting_signal(self.run, name, &[]));
+        record.due_at.is_some_and(|due| due <= self.now) || is_signalled()
+    }
+
+    fn is_expired(&self, record: &StepRecord, step: &StepPlan) -> bool {
+        deadline(record, step).is_some_and(|deadline| deadline <= self.now)
+    }
+}
+
+fn no_step(position: Position) -> Text {
+    Text::from(format!("the pipeline has no step at {position}, where the run stands"))
+}
+
+const fn is_of_child(event: &Event) -> bool {
+    matches!(event, Event::ChildEnded { .. })
 }
 
 fn control_event(message: &Message) -> Option<Event> {
@@ -47,6 +204,13 @@ fn control_event(message: &Message) -> Option<Event> {
         Mail::Cancel { reason } => Some(Event::Cancel { reason: reason.clone(), message: id }),
         Mail::Pause => Some(Event::Pause { message: id }),
         Mail::Resume => Some(Event::Resume { message: id }),
+        Mail::Ended { position, child, status, reason } => Some(Event::ChildEnded {
+            position: *position,
+            child: *child,
+            status: *status,
+            reason: reason.clone(),
+            message: message.id,
+        }),
         Mail::Signal { .. } => None,
     }
 }
@@ -60,47 +224,31 @@ impl StoredRun {
     }
 
     /// Up to where a decision that took `taken` has done with the inbox: a message about the run that it leaves there
-    /// counts as not seen, so that the run is due at once for it.
-    pub(super) fn seen(&self, taken: &[MessageId]) -> u64 {
-        let left = self.untaken().filter(|message| !taken.contains(&message.id));
+    /// counts as not seen, so that the run is due at once for it; but for the pause that a `paused` run keeps there.
+    pub(super) fn seen(&self, taken: &[MessageId], next: &RunState) -> u64 {
+        let is_kept = |message: &Message| next.paused && message.mail == Mail::Pause;
+        let left = self.untaken().filter(|message| !taken.contains(&message.id) && !is_kept(message));
         let first = left.filter(|message| control_event(message).is_some()).map(|message| message.seq).min();
         first.map_or(self.run.inbox_seq, |seq| seq.saturating_sub(1))
     }
+
+    /// Whether a step of the stage that the run is at ended without having finished.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.current().any(|record| matches!(record.status, Status::Failed | Status::Cancelled))
+    }
 }
 
-/// The record that the run is at and its step, or why the two don't fit.
-fn at<'a>(run: &StoredRun, plan: &'a Plan) -> Result<(StepRecord, &'a StepPlan), Text> {
-    let record = match run.current() {
-        Some(record) => record.clone(),
-        None => first_record(run, plan).ok_or_else(|| Text::from("the pipeline has no steps"))?,
-    };
-    let step = plan.step(record.position).ok_or_else(|| {
-        Text::from(format!("the pipeline has no step at {}, where the run stands", record.position))
-    })?;
-    if step.name != record.name {
-        let text =
-            format!("the run stands at step `{}`, where the pipeline has `{}`", record.name, step.name);
-        return Err(Text::from(text));
-    }
-    if !record.is_open() {
-        let text = format!(
-            "the run is {}, but its last step `{}` is {}",
-            run.run.status(),
-            record.name,
-            record.status
-        );
-        return Err(Text::from(text));
-    }
-    Ok((record, step))
-}
-
-/// The record of the first step, which is stored only when there is something to say in it: its first outcome, or its
-/// progress. None for a pipeline without steps.
+/// The record of a first step that stands alone, which is stored only when there is something to say in it: its first
+/// outcome, or its progress. None for a pipeline that begins otherwise.
 #[must_use]
 pub fn first_record(run: &StoredRun, plan: &Plan) -> Option<StepRecord> {
     let first = Position::default();
     let entered = run.run.state.started_at.unwrap_or(run.run.created_at);
-    plan.step(first).map(|step| StepRecord::new(first, step.name.clone(), entered))
+    match plan.stage(first.stage) {
+        Some(StagePlan::One(step)) => Some(StepRecord::new(first, step.name.clone(), entered)),
+        _ => None,
+    }
 }
 
 /// When the step's deadline passes.

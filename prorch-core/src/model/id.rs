@@ -75,6 +75,17 @@ uuid_newtype! {
     WorkerId
 }
 
+impl MessageId {
+    /// The id of what one run says to another at this epoch: worked out and not drawn, so that who decides needs no
+    /// chance, and says the same when it decides again. A run says one thing to another at one epoch.
+    #[must_use]
+    pub fn between(from: RunId, to: RunId, epoch: Epoch) -> Self {
+        let turned = to.as_uuid().as_u128().rotate_left(64);
+        let mixed = from.as_uuid().as_u128() ^ turned ^ u128::from(epoch.0).rotate_left(32);
+        Self(Uuid::from_u128(mixed))
+    }
+}
+
 /// The fencing token: how often a run was claimed or changed from outside. Every way to gain power over a run raises
 /// it, so that whoever held the run before is recognised as late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

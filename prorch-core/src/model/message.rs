@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{MessageId, Text, Timestamp};
+use super::{MessageId, Position, RunId, Status, Text, Timestamp};
 
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,17 @@ pub enum Mail {
     Pause,
     /// Go on.
     Resume,
+    /// A run that a record of this run started has ended.
+    Ended {
+        /// The record.
+        position: Position,
+        /// The run that ended.
+        child: RunId,
+        /// How it ended.
+        status: Status,
+        /// Why it failed or was cancelled.
+        reason: Option<Text>,
+    },
 }
 
 /// Something from outside for a run. It waits in the run's inbox until a decision takes it.

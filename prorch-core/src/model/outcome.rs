@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{CauseKind, MessageId, Metadata, Position, StepProgress, Text};
+use super::{CauseKind, MessageId, Metadata, Position, RunId, StepProgress, Text};
 
 /// Which of a step's two functions answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub enum Outcome {
         name: Text,
         /// How long to wait at most.
         limit: Option<Duration>,
+    },
+    /// The step is a pipeline of its own: start a run of it.
+    Spawn {
+        /// The run to start.
+        run: RunId,
+        /// What it is started with, as JSON.
+        input: Text,
     },
     /// The step says that the run should end.
     Cancelled(Text),

@@ -1,12 +1,23 @@
-use super::{Definition, Position, StepPolicy, Text};
+use super::{Definition, Fan, Position, StepPolicy, Text};
 
 /// A pipeline as the state machine sees it: names and policies, without code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// What runs of it are stored under.
     pub definition: Definition,
-    /// Its stages, in order; each is one step.
-    pub stages: Vec<StepPlan>,
+    /// Its stages, in order.
+    pub stages: Vec<StagePlan>,
+}
+
+/// A stage as the state machine sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StagePlan {
+    /// One step.
+    One(StepPlan),
+    /// Two to eight steps side by side.
+    Group(Vec<StepPlan>),
+    /// One step for each item of the list that the stage before hands on, so many of them at a time.
+    Each(StepPlan, u32),
 }
 
 /// A step as the state machine sees it.
@@ -16,29 +27,91 @@ pub struct StepPlan {
     pub name: Text,
     /// What the engine owes it.
     pub policy: StepPolicy,
+    /// The pipeline that it runs; none for a step that is called.
+    pub child: Option<Definition>,
 }
 
 impl Plan {
     /// The step at `position`, if the pipeline has one there.
     #[must_use]
     pub fn step(&self, position: Position) -> Option<&StepPlan> {
-        self.stages.get(position.stage as usize).filter(|_| position.item == 0)
+        self.stages.get(position.stage as usize)?.member(position.item)
     }
 
-    /// The position after `position`; none after the last.
+    /// Where the step with this name stands; of two steps with one name the first.
     #[must_use]
-    pub fn after(&self, position: Position) -> Option<Position> {
-        let next = Position::of_stage(position.stage + 1);
-        self.step(next).map(|_| next)
+    pub fn position(&self, name: &str) -> Option<Position> {
+        (0..).zip(&self.stages).find_map(|(stage, plan)| {
+            let item = plan.steps().iter().position(|step| step.name == *name)?;
+            Some(Position { stage, item: u32::try_from(item).ok()? })
+        })
+    }
+
+    /// The stage with this number.
+    #[must_use]
+    pub fn stage(&self, stage: u32) -> Option<&StagePlan> {
+        self.stages.get(stage as usize)
     }
 }
 
-/// What runs of a pipeline with this name and these steps are stored under. The fingerprint is the 64-bit FNV-1a hash
-/// (Fowler, Noll, Vo) of the steps' names, each ended by a zero byte: it stays the same from build to build.
+impl StagePlan {
+    /// The step of the member with this number; the members of an `each` are as many as the list has items.
+    #[must_use]
+    pub fn member(&self, item: u32) -> Option<&StepPlan> {
+        match self {
+            Self::One(step) => Some(step).filter(|_| item == 0),
+            Self::Group(steps) => steps.get(item as usize),
+            Self::Each(step, _) => Some(step),
+        }
+    }
+
+    /// The steps that it names.
+    #[must_use]
+    pub fn steps(&self) -> &[StepPlan] {
+        match self {
+            Self::One(step) | Self::Each(step, _) => std::slice::from_ref(step),
+            Self::Group(steps) => steps,
+        }
+    }
+
+    /// The same, to be changed.
+    #[must_use]
+    pub fn steps_mut(&mut self) -> &mut [StepPlan] {
+        match self {
+            Self::One(step) | Self::Each(step, _) => std::slice::from_mut(step),
+            Self::Group(steps) => steps,
+        }
+    }
+
+    /// How a run stands in this stage when it comes to it; none for a stage of one step, whose record says it all.
+    #[must_use]
+    pub fn fan(&self, stage: u32) -> Option<Fan> {
+        let width = match self {
+            Self::One(_) => return None,
+            Self::Group(steps) => Some(u32::try_from(steps.len()).unwrap_or(u32::MAX)),
+            Self::Each(..) => None,
+        };
+        Some(Fan { stage, width, entered: 0, finished: 0, low: 0 })
+    }
+
+    /// How many of its members are open at a time.
+    #[must_use]
+    pub fn side_by_side(&self) -> u32 {
+        match self {
+            Self::One(_) => 1,
+            Self::Group(steps) => u32::try_from(steps.len()).unwrap_or(u32::MAX),
+            Self::Each(_, concurrency) => *concurrency,
+        }
+    }
+}
+
+/// What runs of a pipeline with this name and these stages are stored under; each stage is said by the names of its
+/// steps and by its form. The fingerprint is the 64-bit FNV-1a hash (Fowler, Noll, Vo) of these, each ended by a zero
+/// byte: it stays the same from build to build.
 #[must_use]
-pub fn definition_key<'a>(pipeline: &str, steps: impl IntoIterator<Item = &'a str>) -> Definition {
+pub fn definition_key<'a>(pipeline: &str, stages: impl IntoIterator<Item = &'a str>) -> Definition {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for name in steps {
+    for name in stages {
         for byte in name.bytes().chain([0]) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

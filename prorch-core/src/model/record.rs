@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Status, Text, Timestamp};
+use super::{RunId, Status, Text, Timestamp};
 
 /// What a user pins to a run or a step: names with any JSON value.
 pub type Metadata = BTreeMap<String, serde_json::Value>;
@@ -49,6 +49,33 @@ impl fmt::Display for Position {
     }
 }
 
+/// How a run stands in a stage that has more than one member.
+///
+/// Members are entered in order, so many at a time; which of the entered ones are open, and which failed, their records
+/// say. These numbers say the rest without reading what has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fan {
+    /// Which stage.
+    pub stage: u32,
+    /// How many members it has; none as long as the list of an `each` was not looked at.
+    pub width: Option<u32>,
+    /// How many have been entered: those below have records, the others have none yet.
+    pub entered: u32,
+    /// How many have finished.
+    pub finished: u32,
+    /// All below have finished.
+    pub low: u32,
+}
+
+/// The run that a record started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Child {
+    /// Its id.
+    pub run: RunId,
+    /// 0 for the first; one more for each that was started after a retry.
+    pub generation: u32,
+}
+
 /// How far a step says that it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepProgress {
@@ -88,6 +115,8 @@ pub struct StepRecord {
     pub progress: Option<StepProgress>,
     /// What the step pinned to itself.
     pub metadata: Metadata,
+    /// The run that the step is, when it is a pipeline of its own.
+    pub child: Option<Child>,
     /// When the run came to this step; the step's deadline counts from here.
     pub entered_at: Timestamp,
     /// When it ended.
@@ -112,6 +141,7 @@ impl StepRecord {
             awaits: None,
             progress: None,
             metadata: Metadata::new(),
+            child: None,
             entered_at: now,
             ended_at: None,
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Guard, Hold, Locator, Message, Metadata, Position, RunId, Status, StepRecord, Text, Timestamp,
-    Update, WorkerId,
+    Epoch, Fan, Guard, Hold, Locator, Message, Metadata, Position, RecordWrite, RunId, Status, StepRecord,
+    Text, Timestamp, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, and a fingerprint of the list.
@@ -32,10 +32,21 @@ pub struct NewRun {
     pub priority: u8,
     /// What is pinned to it from the start.
     pub metadata: Metadata,
+    /// The record that started it, which wants to hear how it ends.
+    pub parent: Option<Parent>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it may be claimed first.
     pub due_at: Timestamp,
+}
+
+/// The record of another run that started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The other run.
+    pub run: RunId,
+    /// Its record.
+    pub position: Position,
 }
 
 impl NewRun {
@@ -56,6 +67,7 @@ impl NewRun {
             key: None,
             priority: Self::DEFAULT_PRIORITY,
             metadata: Metadata::new(),
+            parent: None,
             created_at: now,
             due_at: now,
         }
@@ -110,6 +122,8 @@ pub enum CauseKind {
     Deadline,
     /// The run cut off its worker again and again.
     Crash,
+    /// A run that the step started has failed.
+    Child,
     /// The store refused what the step wanted to write.
     Refused,
     /// Somebody, or the step itself, cancelled it.
@@ -133,6 +147,8 @@ pub struct RunState {
     pub crashes: u32,
     /// Why the last worker that claimed it left it as it was: data that it could not read, say.
     pub stuck: Option<Text>,
+    /// How it stands in the stage that it is at, when that has more than one member.
+    pub fan: Option<Fan>,
     /// When it was claimed first.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -152,6 +168,8 @@ pub struct Run {
     pub key: Option<Text>,
     /// 0 (most urgent) to 9.
     pub priority: u8,
+    /// The record that started it.
+    pub parent: Option<Parent>,
     /// When it was started.
     pub created_at: Timestamp,
     /// What decisions write.
@@ -176,6 +194,7 @@ impl Run {
             input: new.input,
             key: new.key,
             priority: new.priority,
+            parent: new.parent,
             created_at: new.created_at,
             state: RunState {
                 status: Status::Created,
@@ -185,6 +204,7 @@ impl Run {
                 paused: false,
                 crashes: 0,
                 stuck: None,
+                fan: None,
                 started_at: None,
                 ended_at: None,
             },
@@ -276,10 +296,16 @@ impl StoredRun {
         Self { run: Run::new(new), locator: Locator::default(), records: BTreeMap::new(), inbox: Vec::new() }
     }
 
-    /// The record of the step that the run is at: the last one, unless the run has not come to its first step.
+    /// Which stage the run is at.
     #[must_use]
-    pub fn current(&self) -> Option<&StepRecord> {
-        self.records.last_key_value().map(|(_, record)| record)
+    pub fn stage(&self) -> u32 {
+        let last = || self.records.last_key_value().map_or(0, |(position, _)| position.stage);
+        self.run.state.fan.map_or_else(last, |fan| fan.stage)
+    }
+
+    /// The records of the stage that the run is at, as far as they are here.
+    pub fn current(&self) -> impl Iterator<Item = &StepRecord> {
+        self.records.range(Position::of_stage(self.stage())..).map(|(_, record)| record)
     }
 
     /// The messages that no decision took.
@@ -301,10 +327,29 @@ impl StoredRun {
         Self { run: self.run.clone(), locator: self.locator, records, inbox }
     }
 
+    /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
+    /// not grow in the memory of whoever holds it.
+    pub(crate) fn let_go(&mut self, update: &Update) {
+        if self.run.state.fan.is_none() {
+            return;
+        }
+        for record in update.records.iter().map(RecordWrite::record) {
+            if record.status == Status::Finished && record.position.item >= Part::WORK_BEFORE {
+                self.records.remove(&record.position);
+            }
+        }
+    }
+
     fn frontier(&self) -> BTreeMap<Position, StepRecord> {
-        let Some(last) = self.records.keys().next_back() else { return BTreeMap::new() };
-        let from = Position::of_stage(last.stage.saturating_sub(1));
-        self.records.range(from..).map(|(at, record)| (*at, record.clone())).collect()
+        let stage = self.stage();
+        let before = stage.checked_sub(1).map(Position::of_stage);
+        let before = before
+            .into_iter()
+            .flat_map(|first| self.records.range(first..Position { item: Part::WORK_BEFORE, ..first }));
+        let fan = self.run.state.fan;
+        let here = self.records.range(Position { stage, item: fan.map_or(0, |fan| fan.low) }..);
+        let here = here.filter(|(_, record)| fan.is_none() || record.status != Status::Finished);
+        before.chain(here).map(|(at, record)| (*at, record.clone())).collect()
     }
 }
 
@@ -313,7 +358,8 @@ impl StoredRun {
 pub enum Part {
     /// The row alone.
     Row,
-    /// What a decision needs: the records of the stage that the run came to last and of the stage before it, and the
+    /// What a decision needs: of the stage that the run is at the record, or, where it has more than one member, those
+    /// that have not finished; the first [`WORK_BEFORE`](Self::WORK_BEFORE) records of the stage before it; and the
     /// messages that were not taken.
     Work,
     /// At most `limit` records from position `from` on, in order.
@@ -323,4 +369,9 @@ pub enum Part {
         /// The most records to read.
         limit: usize,
     },
+}
+
+impl Part {
+    /// How many records of the stage before come with [`Part::Work`]: as many as a group has members at most.
+    pub const WORK_BEFORE: u32 = 8;
 }

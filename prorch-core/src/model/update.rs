@@ -57,6 +57,9 @@ pub enum Hold {
     Claim(Lease),
     /// It ends, and with it the epoch's power. The run is due at the given time, or at once when a message came that
     /// the decision had not seen.
+    ///
+    /// When more came in than the decision knew, the run is due at once, and a state that pauses it is written as one
+    /// that does not: whoever claims it next decides on what came.
     Release {
         /// When the run wants to be looked at next.
         due_at: Option<Timestamp>,
@@ -87,6 +90,12 @@ impl RecordWrite {
     /// The record, new or not.
     #[must_use]
     pub const fn record(&self) -> &StepRecord {
+        match self {
+            Self::New(record) | Self::Changed(record) => record,
+        }
+    }
+
+    fn into_record(self) -> StepRecord {
         match self {
             Self::New(record) | Self::Changed(record) => record,
         }
@@ -136,6 +145,25 @@ impl Update {
         Self { posts: vec![Post { to: run, message }], ..Self::new(run, Guard::Post, Hold::Keep, at) }
     }
 
+    /// This update and then `later`, which was decided as if this one had been applied, as one update.
+    #[must_use]
+    pub(crate) fn then(mut self, later: Self) -> Self {
+        for write in later.records {
+            let position = write.record().position;
+            let earlier = self.records.iter().position(|write| write.record().position == position);
+            match earlier.map(|at| &mut self.records[at]) {
+                Some(RecordWrite::New(record)) => *record = write.into_record(),
+                Some(changed) => *changed = write,
+                None => self.records.push(write),
+            }
+        }
+        self.removed.extend(later.removed);
+        self.taken.extend(later.taken);
+        self.posts.extend(later.posts);
+        self.starts.extend(later.starts);
+        Self { state: later.state.or(self.state), hold: later.hold, at: later.at, ..self }
+    }
+
     /// The same update for sending it again after an answer that says *unknown*: see [`Guard::Again`].
     #[must_use]
     pub fn again(&self) -> Self {
@@ -168,9 +196,7 @@ impl Update {
         if let Some(refusal) = self.refusal(stored) {
             return refusal;
         }
-        if let Guard::Idle(epoch) | Guard::Again(epoch, _) = self.guard {
-            stored.run.epoch = epoch.next();
-        }
+        self.raise_epoch(stored);
         if self.guard != Guard::Post {
             self.write(stored);
         }
@@ -197,7 +223,9 @@ impl Update {
         (!holds).then_some(refusal)
     }
 
-    fn write(&self, stored: &mut StoredRun) {
+    /// Writes the rows of the run itself, whatever the guard says: for whoever knows that the update will be sent, and
+    /// goes on from there.
+    pub(crate) fn write(&self, stored: &mut StoredRun) {
         if let Some(state) = &self.state {
             stored.run.state = state.clone();
         }
@@ -213,6 +241,19 @@ impl Update {
         }
     }
 
+    /// What an answer that says *applied* adds, for whoever wrote the rows when the update was sent: the epoch, and what
+    /// became of the claim.
+    pub(crate) fn confirm(&self, stored: &mut StoredRun) {
+        self.raise_epoch(stored);
+        self.settle(stored);
+    }
+
+    fn raise_epoch(&self, stored: &mut StoredRun) {
+        if let Guard::Idle(epoch) | Guard::Again(epoch, _) = self.guard {
+            stored.run.epoch = epoch.next();
+        }
+    }
+
     fn settle(&self, stored: &mut StoredRun) {
         let run = &mut stored.run;
         match self.hold {
@@ -223,7 +264,10 @@ impl Update {
             }
             Hold::Release { due_at, seen } => {
                 run.lease = None;
-                run.due_at = if run.inbox_seq > seen { Some(self.at) } else { due_at };
+                let has_seen_all = run.inbox_seq <= seen;
+                run.due_at = if has_seen_all { due_at } else { Some(self.at) };
+                // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
+                run.state.paused &= has_seen_all || self.state.is_none();
             }
         }
         if run.state.status.is_terminal() {

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::engine::Shared;
 use crate::error::Error;
-use crate::model::{Cause, CauseKind, Part, Run, RunId, Status, Text};
+use crate::model::{Cause, CauseKind, Part, RunId, Status, StoredRun, Text};
 use crate::pipeline::Pipeline;
+use crate::repository::{HandedError, handed_on_by_run};
 
 /// A handle on one run. It works whichever process executes the run.
 pub struct RunHandle<P: Pipeline> {
@@ -48,7 +49,7 @@ impl<P: Pipeline> RunHandle<P> {
     ///
     /// [`Error::NotFound`], or [`Error::Store`] when the repository can't be read.
     pub async fn status(&self) -> Result<Status, Error> {
-        Ok(self.row().await?.status())
+        Ok(self.row().await?.run.status())
     }
 
     /// Waits until the run has ended, and gives what its last step handed on.
@@ -65,7 +66,10 @@ impl<P: Pipeline> RunHandle<P> {
         loop {
             let ended = self.shared.waiters.listen(self.id);
             match self.row().await {
-                Ok(run) if run.status().is_terminal() => return result::<P>(run),
+                Ok(stored) if stored.run.status().is_terminal() => match self.result(stored).await {
+                    Err(error) if error.is_transient() => {}
+                    result => return result,
+                },
                 Err(error) if !error.is_transient() => return Err(error),
                 Ok(_) | Err(_) => {}
             }
@@ -74,9 +78,25 @@ impl<P: Pipeline> RunHandle<P> {
         }
     }
 
-    async fn row(&self) -> Result<Run, Error> {
-        let stored = self.shared.repository.get(self.id, Part::Row).await?;
-        stored.map(|stored| stored.run).ok_or(Error::NotFound(self.id))
+    async fn row(&self) -> Result<StoredRun, Error> {
+        self.shared.repository.get(self.id, Part::Row).await?.ok_or(Error::NotFound(self.id))
+    }
+
+    /// What a run that has ended came to.
+    async fn result(&self, stored: StoredRun) -> Result<P::Output, Error> {
+        let (run, status) = (self.id, stored.run.status());
+        let unknown =
+            || Cause { step: None, kind: CauseKind::Error, text: Text::from("no reason is stored") };
+        let cause = stored.run.state.cause.clone().unwrap_or_else(unknown);
+        match status {
+            Status::Failed => Err(Error::Failed { run, cause }),
+            Status::Cancelled => Err(Error::Cancelled { run, cause }),
+            _ => match handed_on_by_run(&self.shared.repository, &stored).await {
+                Ok(output) => Ok(P::definition().output(&output)?),
+                Err(HandedError::Store(error)) => Err(error.into()),
+                Err(_) => Err(Error::Inconsistent { run, status, what: "has no output" }),
+            },
+        }
     }
 }
 
@@ -101,20 +121,4 @@ async fn told_or_after(mut ended: watch::Receiver<()>, pause: Duration) {
     let (mut told, mut sleep) = (pin!(ended.changed()), pin!(tokio::time::sleep(pause)));
     poll_fn(|cx| if told.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { sleep.as_mut().poll(cx) })
         .await;
-}
-
-fn result<P: Pipeline>(run: Run) -> Result<P::Output, Error> {
-    let (id, status) = (run.id, run.status());
-    let unknown = || Cause { step: None, kind: CauseKind::Error, text: Text::from("no reason is stored") };
-    match status {
-        Status::Failed => Err(Error::Failed { run: id, cause: run.state.cause.unwrap_or_else(unknown) }),
-        Status::Cancelled => {
-            Err(Error::Cancelled { run: id, cause: run.state.cause.unwrap_or_else(unknown) })
-        }
-        _ => {
-            let output =
-                run.state.output.ok_or(Error::Inconsistent { run: id, status, what: "has no output" })?;
-            Ok(P::definition().output(&output)?)
-        }
-    }
 }

@@ -96,7 +96,7 @@ impl Clocks {
     }
 }
 
-/// [`Repository::clocks`], from the runs themselves.
+/// What [`Repository::outlook`] says of the clocks, from the runs themselves.
 pub(super) async fn clocks<R: Repository + ?Sized>(
     repository: &R,
     request: &ClaimRequest,

@@ -68,7 +68,10 @@ pub trait Repository: Send + Sync + 'static {
     /// [`StoreError`] when the store can't be read. A row that can't be read is passed over.
     fn search(&self, filter: &Filter) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
-    /// Takes the right to work on up to `limit` runs that are due, each with what a decision needs
+    /// [`update`](Self::update), where there are any, and then a claim for the places that are free: one transaction, where
+    /// the back end can. An error of the claim alone is not one of the turn: the answers of the updates are not lost.
+    ///
+    /// A claim takes the right to work on up to `limit` runs that are due, each with what a decision needs
     /// ([`Part::Work`]). Every claim is durable when this returns. Two workers never get one run.
     ///
     /// Of eight places seven go to the most urgent runs, and among those to the longest due; one goes to the longest
@@ -76,17 +79,8 @@ pub trait Repository: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; runs that were claimed all the same come back when their lease has run out.
-    fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send {
-        provided::claim(self, request)
-    }
-
-    /// [`update`](Self::update), then [`claim`](Self::claim) for the places that are free: one transaction, where the
-    /// back end can. An error of the claim alone is not one of the turn: the answers of the updates are not lost.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] of the update.
+    /// [`StoreError`] of the update. Runs that were claimed though the claim's answer is an error come back when their
+    /// lease has run out.
     fn turn(
         &self,
         updates: Arc<[Update]>,
@@ -95,29 +89,13 @@ pub trait Repository: Send + Sync + 'static {
         provided::turn(self, updates, claim)
     }
 
-    /// The earliest time at which [`claim`](Self::claim) with the same arguments could return something; none when
-    /// only a change to the store can make that happen, or (for runs that are held, by [`Leases::ByHolder`]) more that is
-    /// known of the holders' clocks. Straight after a claim that returned nothing it lies in the
-    /// future, whatever other runs are due.
+    /// When a claim by `request` may find something, and what the store shows of the clocks of those who write to it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store can't be read.
-    fn next_due(
-        &self,
-        request: &ClaimRequest,
-    ) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send {
-        provided::next_due(self, request)
-    }
-
-    /// What the store shows of the clocks of those who write to it, in runs of the definitions that `request` names: how
-    /// late it is by the latest of them, and what each worker that holds runs has stamped.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store can't be read.
-    fn clocks(&self, request: &ClaimRequest) -> impl Future<Output = Result<Clocks, StoreError>> + Send {
-        super::clocks::clocks(self, request)
+    fn outlook(&self, request: &ClaimRequest) -> impl Future<Output = Result<Outlook, StoreError>> + Send {
+        provided::outlook(self, request)
     }
 
     /// Returns when something may have become due that was not there before: a hint. It may come late, too often, or
@@ -190,13 +168,26 @@ pub struct Turn {
     pub claims: Result<Vec<Claim>, StoreError>,
 }
 
+/// What a store says to a worker that found nothing to claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// The earliest time at which a claim by the same request could return something; none when only a change to the
+    /// store can make that happen, or (for runs that are held, by [`Leases::ByHolder`]) more that is known of the holders'
+    /// clocks. Straight after a claim that returned nothing it lies in the future, whatever other runs are due.
+    pub due: Option<Timestamp>,
+    /// In runs of the definitions that the request names: how late it is by the latest of those who wrote them, and what
+    /// each worker that holds some has stamped.
+    pub clocks: Clocks,
+}
+
 /// The provided methods, in terms of the required four.
 mod provided {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::repository::clocks::clocks;
 
-    pub(super) async fn claim<R: Repository + ?Sized>(
+    async fn claim_due<R: Repository + ?Sized>(
         repository: &R,
         request: &ClaimRequest,
     ) -> Result<Vec<Claim>, StoreError> {
@@ -275,13 +266,21 @@ mod provided {
     ) -> Result<Turn, StoreError> {
         let answers = if updates.is_empty() { Vec::new() } else { repository.update(updates).await? };
         let claims = match claim {
-            Some(request) => repository.claim(&request).await,
+            Some(request) => claim_due(repository, &request).await,
             None => Ok(Vec::new()),
         };
         Ok(Turn { answers, claims })
     }
 
-    pub(super) async fn next_due<R: Repository + ?Sized>(
+    pub(super) async fn outlook<R: Repository + ?Sized>(
+        repository: &R,
+        request: &ClaimRequest,
+    ) -> Result<Outlook, StoreError> {
+        let due = next_due(repository, request).await?;
+        Ok(Outlook { due, clocks: clocks(repository, request).await? })
+    }
+
+    async fn next_due<R: Repository + ?Sized>(
         repository: &R,
         request: &ClaimRequest,
     ) -> Result<Option<Timestamp>, StoreError> {

@@ -3,8 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{
-    Answer, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved, StoreError,
-    StoredRun, Timestamp, Turn, Update,
+    Answer, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved, StoreError,
+    StoredRun, Turn, Update,
 };
 
 /// A future on the heap.
@@ -69,22 +69,13 @@ impl AnyRepository {
         self.0.turn(updates, claim).await
     }
 
-    /// See [`Repository::next_due`].
+    /// See [`Repository::outlook`].
     ///
     /// # Errors
     ///
     /// As there.
-    pub async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
-        self.0.next_due(request).await
-    }
-
-    /// See [`Repository::clocks`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
-        self.0.clocks(request).await
+    pub async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
+        self.0.outlook(request).await
     }
 
     /// See [`Repository::changed`].
@@ -115,11 +106,7 @@ trait Erased: Send + Sync {
         updates: Arc<[Update]>,
         claim: Option<ClaimRequest>,
     ) -> BoxFuture<'_, Result<Turn, StoreError>>;
-    fn next_due<'a>(
-        &'a self,
-        request: &'a ClaimRequest,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>>;
-    fn clocks<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Clocks, StoreError>>;
+    fn outlook<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Outlook, StoreError>>;
     fn changed(&self) -> BoxFuture<'_, ()>;
     fn health(&self) -> BoxFuture<'_, Health>;
 }
@@ -149,15 +136,8 @@ impl<R: Repository> Erased for R {
         Box::pin(Repository::turn(self, updates, claim))
     }
 
-    fn next_due<'a>(
-        &'a self,
-        request: &'a ClaimRequest,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, StoreError>> {
-        Box::pin(Repository::next_due(self, request))
-    }
-
-    fn clocks<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Clocks, StoreError>> {
-        Box::pin(Repository::clocks(self, request))
+    fn outlook<'a>(&'a self, request: &'a ClaimRequest) -> BoxFuture<'a, Result<Outlook, StoreError>> {
+        Box::pin(Repository::outlook(self, request))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

@@ -1,6 +1,6 @@
 //! The seam between the engine and storage.
 //!
-//! [`Repository`] has four methods that a back end must write and six more that it may write: to be faster, and to say
+//! [`Repository`] has four methods that a back end must write and four more that it may write: to be faster, and to say
 //! how it is. What the calls mean is code in here ([`Update::apply`], [`Filter::page`], [`Run::claim`]): a store that can
 //! hold a run as a value is those plus a map ([`Runs`]), one that speaks SQL does the same in SQL. The suite in
 //! `prorch-testkit` tells whether it does.
@@ -13,22 +13,26 @@ mod error;
 mod health;
 mod runs;
 mod memory;
+mod handed;
 
 pub(crate) use ask::{Asked, ask};
 
 pub use clocks::{Clocks, HolderClock, HolderTime, Leases};
-pub use contract::{Claim, ClaimRequest, Repository, Saved, Turn};
+pub use contract::{Claim, ClaimRequest, Outlook, Repository, Saved, Turn};
 pub use erased::{AnyRepository, BoxFuture};
 pub use error::{StoreError, StoreErrorKind};
+pub use handed::MAX_HANDED;
 pub use health::{Concern, ConcernKind, Health};
 pub use memory::MemoryRepository;
 pub use runs::{Runs, check_new, check_update};
 
+pub(crate) use handed::{HandedError, handed_on_by_run, handed_on_by_stage};
+
 pub use crate::model::{
-    Answer, Cause, CauseKind, Cursor, DEFAULT_PAGE, Definition, Epoch, Filter, Guard, Hold, Lease, Locator,
-    MAX_REASON, Mail, Message, MessageId, Metadata, NewRun, Order, Page, Part, Position, Post, RecordWrite,
-    Run, RunId, RunState, Status, StepProgress, StepRecord, StoredRun, Text, Timestamp, Update, WorkerId,
-    definition_key,
+    Answer, Cause, CauseKind, Child, Cursor, DEFAULT_PAGE, Definition, Epoch, Fan, Filter, Guard, Hold,
+    Lease, Locator, MAX_REASON, Mail, Message, MessageId, Metadata, NewRun, Order, Page, Parent, Part,
+    Position, Post, RecordWrite, Run, RunId, RunState, Status, StepProgress, StepRecord, StoredRun, Text,
+    Timestamp, Update, WorkerId, definition_key,
 };
 
 /// The longest key, name or signal name, in bytes.

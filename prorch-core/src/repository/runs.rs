@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, StoreError,
+    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, Status, StoreError,
     StoreErrorKind, StoredRun, Text, Update,
 };
 
@@ -13,6 +13,8 @@ use super::{
 #[serde(from = "Vec<StoredRun>", into = "Vec<StoredRun>")]
 pub struct Runs {
     by_id: BTreeMap<RunId, StoredRun>,
+    /// Those that have not ended: what is searched most is not to slow down with what has been done.
+    active: BTreeSet<RunId>,
     by_key: HashMap<(Text, Text), RunId>,
 }
 
@@ -43,6 +45,12 @@ impl Runs {
     /// See [`Repository::search`](super::Repository::search).
     #[must_use]
     pub fn search(&self, filter: &Filter) -> Page {
+        let is_active = |status: &Status| !status.is_terminal();
+        let named = !filter.statuses.is_empty() && filter.statuses.iter().all(is_active);
+        if named || filter.due.is_some() {
+            let active = self.active.iter().filter_map(|id| self.by_id.get(id));
+            return filter.page(active.map(|stored| &stored.run));
+        }
         filter.page(self.by_id.values().map(|stored| &stored.run))
     }
 
@@ -66,6 +74,9 @@ impl Runs {
         if let Some(key) = key {
             self.by_key.insert((definition.pipeline.clone(), key.clone()), id);
         }
+        if !stored.run.status().is_terminal() {
+            self.active.insert(id);
+        }
         self.by_id.insert(id, stored);
     }
 
@@ -75,6 +86,11 @@ impl Runs {
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
         let answer = update.apply(stored);
+        if stored.run.status().is_terminal() {
+            self.active.remove(&update.run);
+        } else {
+            self.active.insert(update.run);
+        }
         if matches!(answer, Answer::Applied { .. }) {
             self.send(update);
             self.start(update);
@@ -143,6 +159,7 @@ fn check_mail(mail: &Mail) -> Result<(), Text> {
             text(Some(payload), "the signal's payload")
         }
         Mail::Cancel { reason } => text(Some(reason), "the reason of the cancel"),
+        Mail::Ended { reason, .. } => text(reason.as_ref(), "the reason of the end"),
         Mail::Pause | Mail::Resume => Ok(()),
     }
 }

@@ -137,8 +137,7 @@ impl StepContext {
             ))
         };
         let history = self.call.facts.history.as_ref().ok_or_else(none)?;
-        let stage = history.plan.stages.iter().position(|step| step.name == S::NAME).ok_or_else(none)?;
-        let from = Position::of_stage(u32::try_from(stage).map_err(StepError::fatal)?);
+        let from = history.plan.position(S::NAME).ok_or_else(none)?;
         let record = history.record(self.run_id(), from).await?;
         let output =
             record.filter(|record| record.status == Status::Finished).and_then(|record| record.output);

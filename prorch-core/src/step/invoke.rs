@@ -1,7 +1,7 @@
 use super::{Progress, RetryOptions, Step, StepContext, StepError};
 use crate::flow::FlowsInto;
-use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, Text, bounded};
-use crate::payload::Payload;
+use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
+use crate::payload::{Payload, PayloadError};
 
 /// A call that is to be made.
 pub(crate) struct Invocation {
@@ -10,6 +10,8 @@ pub(crate) struct Invocation {
     pub(crate) state: Option<Text>,
     pub(crate) cx: StepContext,
     pub(crate) max_payload: usize,
+    /// The id of the run that the call may start.
+    pub(crate) spawn: RunId,
 }
 
 /// What came of a call.
@@ -21,19 +23,27 @@ pub(crate) enum Reply {
     Unreadable { why: Text, told: String },
 }
 
+impl Reply {
+    /// What is stored for the step stands for no such value.
+    pub(crate) fn unreadable(error: &PayloadError) -> Self {
+        Self::Unreadable { why: bounded(&error.to_string(), MAX_REASON), told: error.without_values() }
+    }
+}
+
 /// Calls a step: decodes, calls the hook, encodes. A panic anywhere in it is the caller's to catch.
-pub(crate) async fn invoke<S, Before>(call: Invocation) -> Reply
+pub(crate) async fn invoke<S, Before>(
+    call: Invocation,
+    decode_before: fn(&str) -> Result<Before, PayloadError>,
+) -> Reply
 where
     S: Step,
-    Before: Payload + FlowsInto<S::Input>,
+    Before: FlowsInto<S::Input>,
 {
-    let Invocation { mut hook, input, state, cx, max_payload } = call;
-    let (before, mut step) = match decode::<S, Before>(&input, state.as_ref()) {
+    let Invocation { mut hook, input, state, cx, max_payload, spawn: _ } = call;
+    let decoded = decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?)));
+    let (before, mut step) = match decoded {
         Ok(decoded) => decoded,
-        Err(error) => {
-            let why = bounded(&error.to_string(), MAX_REASON);
-            return Reply::Unreadable { why, told: error.without_values() };
-        }
+        Err(error) => return Reply::unreadable(&error),
     };
     let input: S::Input = before.flow();
     let mut answer = match hook {
@@ -48,13 +58,8 @@ where
     settle(hook, outcome, &step, &cx, max_payload)
 }
 
-fn decode<S: Step, Before: Payload>(
-    input: &str,
-    state: Option<&Text>,
-) -> Result<(Before, S), crate::payload::PayloadError> {
-    let before = Before::decode(input)?;
-    let step = state.map_or_else(|| Ok(S::default()), |state| S::decode(state))?;
-    Ok((before, step))
+fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
+    state.map_or_else(|| Ok(S::default()), |state| S::decode(state))
 }
 
 fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload: usize) -> Outcome {
@@ -109,7 +114,7 @@ fn is_empty(state: &Text) -> bool {
 }
 
 /// The JSON of a value, or the outcome of having none: that fails the step for good.
-fn encode<T: Payload>(value: &T, what: &str, max_payload: usize) -> Result<Text, Outcome> {
+pub(crate) fn encode<T: Payload>(value: &T, what: &str, max_payload: usize) -> Result<Text, Outcome> {
     let json = value.encode().map_err(|error| {
         Outcome::Failed(CauseKind::Error, bounded(&format!("the step's {what}: {error}"), MAX_REASON))
     })?;

@@ -16,4 +16,4 @@ pub use function::{Answer, Answered, AnsweredValue, ByValue, answer, taken};
 pub use resources::{ResourceType, Resources};
 
 pub(crate) use context::{CallFacts, History};
-pub(crate) use invoke::{Invocation, Reply, invoke};
+pub(crate) use invoke::{Invocation, Reply, encode, invoke};

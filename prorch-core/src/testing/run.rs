@@ -155,7 +155,8 @@ async fn next_due<P: Pipeline>(
     match stored.run.claimable_at() {
         Some(at) => Ok(at.saturating_since(clock.now())),
         None if status == Status::Pending => {
-            let step = stored.current().map_or("", |record| &*record.name);
+            let open = stored.current().filter(|record| record.awaits.is_some());
+            let step = open.map(|record| &*record.name).next().unwrap_or_default();
             Err(Error::Engine(format!("run {id} waits at step `{step}` for a signal that nobody sent")))
         }
         None => Err(Error::Engine(format!("run {id} is {status}, and nothing makes it go on"))),

@@ -10,15 +10,15 @@ use crate::bench::{
 const CAP: u32 = 5;
 
 fn next(stored: &StoredRun, now: i64) -> Agenda {
-    agenda(stored, &plan(), CAP, at(now))
+    agenda(stored, &plan(), CAP, &[], at(now))
 }
 
 #[test]
 fn a_new_run_begins_with_its_first_step() {
     let expected = StepRecord::new(stage(0), text("generate"), at(0));
-    assert_eq!(next(&claimed(), 3), Agenda::Call(expected), "entered when the run was claimed first");
-    let Agenda::Call(record) = next(&held_at(1), 3) else { panic!() };
-    assert_eq!((record.position, record.status), (stage(1), Status::Created));
+    assert_eq!(next(&claimed(), 3), Agenda::Call(vec![expected]), "entered when the run was claimed first");
+    let Agenda::Call(records) = next(&held_at(1), 3) else { panic!() };
+    assert_eq!((records[0].position, records[0].status), (stage(1), Status::Created));
 }
 
 #[test]
@@ -44,17 +44,27 @@ fn a_signal_calls_the_step_that_waits_for_it_before_its_time() {
 }
 
 #[test]
-fn mail_about_the_run_goes_before_everything_in_the_order_of_its_coming() {
+fn mail_about_the_run_goes_before_everything_and_the_last_of_it_counts() {
     let mut stored = pending_at(1);
     stored.run.state.crashes = 9;
+    let id = |n| Some(MessageId::from_bytes([n; 16]));
     stored.receive(&signal(1, "go"));
     stored.receive(&message(2, Mail::Pause));
-    stored.receive(&message(3, Mail::Cancel { reason: text("enough") }));
-    let id = |n| Some(MessageId::from_bytes([n; 16]));
     assert_eq!(next(&stored, 5), Agenda::Decide(Event::Pause { message: id(2) }));
-    stored.inbox[1].taken = true;
-    let cancel = Event::Cancel { reason: text("enough"), message: id(3) };
-    assert_eq!(next(&stored, 5), Agenda::Decide(cancel));
+    stored.receive(&message(3, Mail::Resume));
+    assert_eq!(next(&stored, 5), Agenda::Decide(Event::Resume { message: id(3) }));
+    stored.receive(&message(4, Mail::Pause));
+    assert_eq!(next(&stored, 5), Agenda::Decide(Event::Pause { message: id(4) }));
+}
+
+#[test]
+fn a_cancel_goes_before_what_else_is_said_about_the_run() {
+    let mut stored = pending_at(1);
+    stored.receive(&message(1, Mail::Pause));
+    stored.receive(&message(2, Mail::Cancel { reason: text("enough") }));
+    stored.receive(&message(3, Mail::Resume));
+    let message = Some(MessageId::from_bytes([2; 16]));
+    assert_eq!(next(&stored, 5), Agenda::Decide(Event::Cancel { reason: text("enough"), message }));
 }
 
 #[test]
@@ -80,7 +90,7 @@ fn the_crash_cap_fails_only_a_run_that_crashed_alone() {
     let mut stored = pending_at(1);
     for (crashes, cap, fails) in [(5, 5, true), (4, 5, false), (3, 3, true), (2, 1, false), (2, 2, false)] {
         stored.run.state.crashes = crashes;
-        let decided = agenda(&stored, &plan(), cap, at(5)) == Agenda::Decide(Event::Crashed(stage(1)));
+        let decided = agenda(&stored, &plan(), cap, &[], at(5)) == Agenda::Decide(Event::Crashed(stage(1)));
         assert_eq!(decided, fails, "{crashes} crashes under a cap of {cap}");
     }
 }
@@ -91,9 +101,9 @@ fn a_deadline_goes_before_the_call_and_is_rested_until() {
     let mut stored = claimed();
     act(&mut stored, &plan, answer(0, errored()), at(5));
     claim(&mut stored, at(19));
-    assert!(matches!(agenda(&stored, &plan, CAP, at(19)), Agenda::Call(_)));
-    assert_eq!(agenda(&stored, &plan, CAP, at(20)), Agenda::Decide(Event::Expired(stage(0))));
+    assert!(matches!(agenda(&stored, &plan, CAP, &[], at(19)), Agenda::Call(_)));
+    assert_eq!(agenda(&stored, &plan, CAP, &[], at(20)), Agenda::Decide(Event::Expired(stage(0))));
     let waits = Outcome::AwaitSignal { name: text("go"), limit: None };
     act(&mut stored, &plan, answer(0, waits), at(19));
-    assert_eq!(agenda(&stored, &plan, CAP, at(19)), Agenda::Rest(Some(at(20))));
+    assert_eq!(agenda(&stored, &plan, CAP, &[], at(19)), Agenda::Rest(Some(at(20))));
 }

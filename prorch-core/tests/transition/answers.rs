@@ -15,7 +15,7 @@ use crate::bench::{
 fn a_finished_step_hands_over_to_the_next_in_one_update() {
     let stored = claimed();
     let decision = decide(&stored, &plan(), answer(0, finished()), at(3));
-    assert_eq!(decision.next, Next::Call(stage(1)));
+    assert_eq!(decision.next, Next::GoOn);
     let [RecordWrite::New(first), RecordWrite::New(second)] = &decision.records[..] else {
         panic!("{:?}", decision.records)
     };
@@ -45,7 +45,7 @@ fn pending_from_the_start_goes_on_at_once_and_later_by_the_poll() {
     let pending = || Outcome::Pending(None);
     let mut stored = claimed();
     let start = answered(0, Hook::Start, pending(), Kept::default());
-    assert_eq!(act(&mut stored, &plan(), start, at(0)), Next::Call(stage(0)));
+    assert_eq!(act(&mut stored, &plan(), start, at(0)), Next::GoOn);
     let again = answered(0, Hook::Continue, pending(), Kept::default());
     assert_eq!(act(&mut stored, &plan(), again, at(2)), Next::Wait(Some(at(7))), "the poll is five seconds");
     claim(&mut stored, at(7));
@@ -84,7 +84,7 @@ fn what_a_call_kept_is_written_with_its_answer() {
 #[test]
 fn errors_are_tried_again_with_growing_delays_until_the_attempts_are_used_up() {
     let mut plan = plan();
-    plan.stages[0].policy.retry.max_attempts = 4;
+    plan.stages[0].steps_mut()[0].policy.retry.max_attempts = 4;
     let mut stored = claimed();
     for (errors, delay) in [(1, 1), (2, 2), (3, 4)] {
         let now = at(100 * i64::from(errors));
@@ -154,7 +154,7 @@ fn a_step_that_waits_for_a_signal_is_called_at_once_when_it_is_there() {
     assert_eq!(next, Next::Wait(Some(at(10))), "another signal is not the one");
     stored.receive(&signal(2, "go"));
     claim(&mut stored, at(2));
-    assert_eq!(act(&mut stored, &plan(), answer(0, waits(None)), at(2)), Next::Call(stage(0)));
+    assert_eq!(act(&mut stored, &plan(), answer(0, waits(None)), at(2)), Next::GoOn);
     let kept = Kept { taken: vec![MessageId::from_bytes([2; 16])], ..Kept::default() };
     let took = answered(0, Hook::Continue, waits(None), kept);
     assert_eq!(act(&mut stored, &plan(), took, at(2)), Next::Wait(None), "one that this call takes is gone");

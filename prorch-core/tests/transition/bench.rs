@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use prorch_core::model::{
     Answer, Answered, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message, MessageId,
-    NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, Status, StepPlan, StepPolicy, StepRecord,
-    StoredRun, Text, Timestamp, Update, WorkerId, definition_key, transition,
+    NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan, StepPolicy,
+    StepRecord, StoredRun, Text, Timestamp, Update, WorkerId, definition_key, transition,
 };
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -23,14 +23,19 @@ pub(crate) fn plan() -> Plan {
     let retry = RetryPolicy { max_attempts: 2, first_delay: seconds(1), max_delay: seconds(8) };
     let policy = StepPolicy { retry, timeout: seconds(60), deadline: None, poll: seconds(5) };
     let names = ["generate", "transfer", "notify"];
-    let stages = names.map(|name| StepPlan { name: text(name), policy }).into();
+    let stages = names.map(|name| one(text(name), policy)).into();
     Plan { definition: definition_key("backup", names), stages }
+}
+
+/// A stage of one step that is called.
+pub(crate) fn one(name: Text, policy: StepPolicy) -> StagePlan {
+    StagePlan::One(StepPlan { name, policy, child: None })
 }
 
 /// The same with a deadline on every step.
 pub(crate) fn plan_with_deadline(deadline: u64) -> Plan {
     let mut plan = plan();
-    for step in &mut plan.stages {
+    for step in plan.stages.iter_mut().flat_map(StagePlan::steps_mut) {
         step.policy.deadline = Some(seconds(deadline));
     }
     plan
@@ -105,7 +110,7 @@ pub(crate) fn answered(at: u32, hook: Hook, outcome: Outcome, kept: Kept) -> Eve
 
 /// What follows, if the event is not refused.
 pub(crate) fn decide(stored: &StoredRun, plan: &Plan, event: Event, now: Timestamp) -> Decision {
-    transition(stored, plan, event, now).unwrap()
+    transition(stored, plan, event, &[], now).unwrap()
 }
 
 /// Lets the event happen to a run that is held, or idle, and brings what comes next.

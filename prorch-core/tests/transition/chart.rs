@@ -1,12 +1,14 @@
 //! The chart in `docs/state-machine.md` is what the code does.
 
 use prorch_core::model::{
-    CauseKind, Decision, Event, EventKind, Next, Outcome, Plan, Refusal, Status, StoredRun, transition,
+    CauseKind, Decision, Event, EventKind, MessageId, Next, Outcome, Plan, Position, Refusal, RunId, Status,
+    StoredRun, transition,
 };
 
 use crate::bench::{
     answer, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
 };
+use crate::stages::{self, member};
 
 const BEGIN: &str = "<!-- chart: begin -->\n";
 const END: &str = "<!-- chart: end -->";
@@ -17,10 +19,17 @@ const fn after(kind: EventKind) -> Option<EventKind> {
     Some(match kind {
         Finished => Pending,
         Pending => AwaitSignal,
-        AwaitSignal => Errored,
+        AwaitSignal => Spawn,
+        Spawn => Errored,
         Errored => Failed,
         Failed => Cancelled,
-        Cancelled => Expired,
+        Cancelled => Begun,
+        Begun => Opened,
+        Opened => ChildFinished,
+        ChildFinished => ChildFailed,
+        ChildFailed => ChildCancelled,
+        ChildCancelled => Settled,
+        Settled => Expired,
         Expired => Crashed,
         Crashed => Leave,
         Leave => Cancel,
@@ -54,6 +63,63 @@ fn rows() -> Vec<(&'static str, u32, Event)> {
     ]
 }
 
+/// The rows about stages with several members and runs of their own: at which stage of the wide plan the run is.
+fn wide_rows() -> Vec<(&'static str, u32, Event)> {
+    let spawn = Outcome::Spawn { run: CHILD, input: text("1") };
+    let ended = |status| Event::ChildEnded {
+        position: member(3, 0),
+        child: CHILD,
+        status,
+        reason: None,
+        message: MessageId::from_bytes([1; 16]),
+    };
+    vec![
+        ("the run comes to a first stage with several members", 0, Event::Begun),
+        ("a member finishes, others have not", 1, stages::answer(member(1, 0), finished())),
+        ("a member fails while others are called", 1, stages::answer(member(1, 0), failed())),
+        ("a member has failed, and no call is under way", 1, Event::Settled),
+        ("the list of an `each` is counted", 2, Event::Opened(2)),
+        ("the list of an `each` is empty, another stage follows", 2, Event::Opened(0)),
+        ("a step starts a run of its own", 3, stages::answer(member(3, 0), spawn)),
+        ("the run that a step started has finished, another stage follows", 3, ended(Status::Finished)),
+        ("the run that a step started has failed", 3, ended(Status::Failed)),
+        ("the run that a step started was cancelled", 3, ended(Status::Cancelled)),
+    ]
+}
+
+const CHILD: RunId = RunId::from_bytes([7; 16]);
+
+fn failed() -> Outcome {
+    Outcome::Failed(CauseKind::Error, text("no"))
+}
+
+/// A pending run at this stage of the wide plan; what is to be there for the event is there.
+fn wide_cell(status: Status, stage: u32, event: Event) -> String {
+    let plan = if event == Event::Begun { stages::wide_from(1) } else { stages::wide() };
+    let mut stored = match status {
+        Status::Created if event == Event::Begun => created(),
+        Status::Created => return "does not happen".to_owned(),
+        Status::Pending => stages::come_to(stage),
+        ended_as => ended(ended_as),
+    };
+    match event.kind() {
+        EventKind::Settled if status == Status::Pending => {
+            let failing = stages::answer(member(1, 0), failed());
+            let next = stages::act(&mut stored, &plan, failing, &[member(1, 1)], 0).0;
+            assert_eq!(next, Next::GoOn);
+        }
+        EventKind::ChildFinished | EventKind::ChildFailed | EventKind::ChildCancelled
+            if status == Status::Pending =>
+        {
+            let spawn = Outcome::Spawn { run: CHILD, input: text("1") };
+            stages::act(&mut stored, &plan, stages::answer(member(3, 0), spawn), &[], 0);
+        }
+        _ => {}
+    }
+    let under_way = if stage == 1 && event != Event::Settled { &[member(1, 1)][..] } else { &[] };
+    shown(&stored, &plan, event, under_way)
+}
+
 /// A run in this status, which stands at this stage where it is pending; at the last stage it has erred once.
 fn run(status: Status, at_stage: u32) -> StoredRun {
     match status {
@@ -76,7 +142,7 @@ fn plan_for(status: Status, at_stage: u32) -> Plan {
     let mut plan = plan();
     if status == Status::Created && at_stage == 2 {
         plan.stages.truncate(1);
-        plan.stages[0].policy.retry.max_attempts = 1;
+        plan.stages[0].steps_mut()[0].policy.retry.max_attempts = 1;
     }
     plan
 }
@@ -84,8 +150,13 @@ fn plan_for(status: Status, at_stage: u32) -> Plan {
 fn cell(status: Status, at_stage: u32, event: Event) -> String {
     let stored = run(status, at_stage);
     assert_eq!(stored.run.status(), status);
-    let kind = event.kind();
-    match transition(&stored, &plan_for(status, at_stage), event, at(9)) {
+    shown(&stored, &plan_for(status, at_stage), event, &[])
+}
+
+/// What becomes of the run, as a cell of the chart.
+fn shown(stored: &StoredRun, plan: &Plan, event: Event, under_way: &[Position]) -> String {
+    let (status, kind) = (stored.run.status(), event.kind());
+    match transition(stored, plan, event, under_way, at(9)) {
         Err(refusal) => {
             assert_eq!(refusal, Refusal { status, event: kind });
             "refused".to_owned()
@@ -93,7 +164,7 @@ fn cell(status: Status, at_stage: u32, event: Event) -> String {
         Ok(Decision { state, next, .. }) => {
             let status = state.map_or(status, |state| state.status);
             match next {
-                Next::Call(_) => format!("{status}, goes on"),
+                Next::GoOn => format!("{status}, goes on"),
                 Next::Wait(_) => format!("{status}, waits"),
                 Next::End => format!("**{status}**"),
             }
@@ -107,6 +178,10 @@ fn chart() -> String {
     for (what, at_stage, event) in rows() {
         let at_first = |status| if status == Status::Created { first(&event) } else { event.clone() };
         let cells = Status::ALL.map(|status| format!(" {} |", cell(status, at_stage, at_first(status))));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
+    for (what, stage, event) in wide_rows() {
+        let cells = Status::ALL.map(|status| format!(" {} |", wide_cell(status, stage, event.clone())));
         table += &format!("| {what} |{}\n", cells.concat());
     }
     table
@@ -127,7 +202,7 @@ fn first(event: &Event) -> Event {
 
 #[test]
 fn every_kind_of_event_is_a_row() {
-    let rows: Vec<EventKind> = rows().iter().map(|(_, _, event)| event.kind()).collect();
+    let rows: Vec<EventKind> = rows().iter().chain(&wide_rows()).map(|(_, _, event)| event.kind()).collect();
     let mut kind = Some(EventKind::Finished);
     while let Some(this) = kind {
         assert!(rows.contains(&this), "{this:?} is in no row of the chart");

@@ -7,4 +7,5 @@ mod chart;
 mod answers;
 mod outside;
 mod agenda;
+mod stages;
 mod walk;

@@ -35,7 +35,7 @@ impl Chance {
     }
 
     fn answer(&mut self, stored: &StoredRun) -> Event {
-        let position = stored.current().map_or(stage(0), |record| record.position);
+        let position = stored.current().last().map_or(stage(0), |record| record.position);
         let taken = stored.untaken().filter(|message| matches!(message.mail, Mail::Signal { .. }));
         let kept = Kept {
             state: (self.below(2) == 0).then(|| text("{}")),
@@ -43,14 +43,14 @@ impl Chance {
             ..Kept::default()
         };
         let hook = if self.below(2) == 0 { Hook::Start } else { Hook::Continue };
-        let attempt = stored.current().map_or(1, |record| record.attempt);
+        let attempt = stored.current().last().map_or(1, |record| record.attempt);
         let answered = Answered { position, hook, attempt, outcome: self.outcome(), kept };
         Event::Answered(answered, Jitter::new(self.below(100) as f64 / 100.0))
     }
 
     /// Something that may happen to a run while somebody holds it; what makes no sense for its status is to be refused.
     fn event(&mut self, stored: &StoredRun, plan: &Plan, now: Timestamp) -> Event {
-        let here = stored.current().map_or(stage(0), |record| record.position);
+        let here = stored.current().last().map_or(stage(0), |record| record.position);
         match self.below(30) {
             0 => Event::Expired(here),
             1 => Event::Crashed(here),
@@ -59,7 +59,7 @@ impl Chance {
             4..=5 => Event::Pause { message: None },
             6..=7 => Event::Resume { message: None },
             8..=12 => Event::Retry,
-            13..=16 => match agenda(stored, plan, 5, now) {
+            13..=16 => match agenda(stored, plan, 5, &[], now) {
                 Agenda::Decide(event) => event,
                 _ => self.answer(stored),
             },
@@ -128,7 +128,7 @@ fn wrong(stored: &StoredRun, plan: &Plan) -> Option<&'static str> {
         ),
         (stored.inbox.is_sorted_by_key(|message| message.seq), "the inbox is in order"),
         (
-            ended || !matches!(agenda(stored, plan, 5, at(0)), Agenda::Decide(Event::Leave(_))),
+            ended || !matches!(agenda(stored, plan, 5, &[], at(0)), Agenda::Decide(Event::Leave(_))),
             "it fits its plan",
         ),
     ];
@@ -139,7 +139,7 @@ fn wrong(stored: &StoredRun, plan: &Plan) -> Option<&'static str> {
 fn happens(stored: &mut StoredRun, plan: &Plan, event: Event, now: Timestamp) -> bool {
     let before = stored.run.status();
     let retry = event == Event::Retry;
-    let Ok(decision) = transition(stored, plan, event.clone(), now) else {
+    let Ok(decision) = transition(stored, plan, event.clone(), &[], now) else {
         assert!(before.is_terminal() || retry, "{event:?} is refused to an open run");
         return false;
     };

@@ -2,6 +2,7 @@
 
 mod function;
 mod pipeline;
+mod stage;
 mod step;
 
 use proc_macro2::{Span, TokenStream, TokenTree};

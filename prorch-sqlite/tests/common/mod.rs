@@ -34,11 +34,10 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
     }
 }
 
-pub(crate) fn later(seconds: u64) -> Timestamp {
-    NOW + Duration::from_secs(seconds)
+pub(crate) async fn claim(repository: &impl Repository, request: ClaimRequest) -> Vec<Claim> {
+    repository.turn(Arc::from([]), Some(request)).await.unwrap().claims.unwrap()
 }
 
-/// `long` in the long form of a test, `short` else.
-pub(crate) fn pick<T>(short: T, long: T) -> T {
-    if std::env::var_os("PRORCH_SOAK").is_some_and(|value| value == "1") { long } else { short }
+pub(crate) fn later(seconds: u64) -> Timestamp {
+    NOW + Duration::from_secs(seconds)
 }

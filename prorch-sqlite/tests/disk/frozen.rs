@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use prorch_core::repository::Status;
 use prorch_testkit::disk::EventKind;
-use prorch_testkit::processes::say;
-use prorch_testkit::soak::pick;
+use prorch_testkit::soak::{pick, say};
 
 use super::ledger::{Entry, stored};
 use super::life::{self, Life, Machine, is_started};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use prorch_testkit::disk::EventKind;
-use prorch_testkit::processes::say;
+use prorch_testkit::soak::say;
 
 use super::ledger::{Entry, Ledger};
 use super::life::{self, Life, Machine, is_ended, is_started};

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use prorch_testkit::disk::{EventKind, Unsynced};
-use prorch_testkit::processes::say;
-use prorch_testkit::soak::{chance, pick};
+use prorch_testkit::soak::{chance, pick, say};
 
 use super::life::{self, Life, Machine, is_ended, is_started};
 use super::program::{Durable, Pace, Task, Until};

@@ -5,7 +5,9 @@ use prorch_core::repository::{
     Run, RunState, Status, StepRecord, StoredRun, Text, Update,
 };
 
-use super::bench::{Bench, Held, LEASE, applied, at, id, message_id, new_run, post, record, signal, worker};
+use super::bench::{
+    Bench, Held, LEASE, applied, at, id, message_id, new_run, position, post, record, signal, worker,
+};
 
 fn is_rejected(answer: &Answer) -> bool {
     matches!(answer, Answer::Rejected(why) if !why.is_empty())
@@ -142,6 +144,12 @@ fn unwritable(held: &Held) -> Vec<Update> {
         mail(Mail::Signal { name: Text::from("n".repeat(257)), payload: Text::from("1") }),
         mail(Mail::Signal { name: Text::from("go"), payload: nul() }),
         mail(Mail::Cancel { reason: nul() }),
+        mail(Mail::Ended {
+            position: position(0, 0),
+            child: id(1),
+            status: Status::Failed,
+            reason: Some(nul()),
+        }),
         Update { starts: vec![NewRun { input: nul(), ..new_run(5) }], ..held.keep() },
         Update { starts: vec![NewRun { key: Some(nul()), ..new_run(5) }], ..held.keep() },
     ]

@@ -161,7 +161,8 @@ impl<R: Repository> Bench<R> {
     }
 
     pub(super) async fn claim(&self, request: &ClaimRequest) -> Vec<Held> {
-        let claims = self.repository.claim(request).await.expect("claim");
+        let turn = self.repository.turn(Arc::from([]), Some(request.clone())).await.expect("turn");
+        let claims = turn.claims.expect("claim");
         claims.into_iter().map(|claim| Held { stored: claim.stored, holder: request.holder }).collect()
     }
 
@@ -173,7 +174,7 @@ impl<R: Repository> Bench<R> {
     }
 
     pub(super) async fn next_due(&self, request: &ClaimRequest) -> Option<Timestamp> {
-        self.repository.next_due(request).await.expect("next_due")
+        self.repository.outlook(request).await.expect("outlook").due
     }
 
     /// Claims just this run for a worker, due or not.

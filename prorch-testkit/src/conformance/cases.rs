@@ -106,6 +106,7 @@ macro_rules! conformance {
                     the_answer_tells_how_many_messages_came,
                     a_release_that_has_seen_all_waits,
                     a_release_that_has_not_seen_all_is_due_at_once,
+                    a_release_that_has_not_seen_all_does_not_pause,
                     a_post_in_the_same_batch_is_not_overlooked,
                     a_taken_message_leaves_the_inbox_and_the_count_stays,
                     taking_what_is_not_there_does_nothing,
@@ -121,6 +122,17 @@ macro_rules! conformance {
                     one_that_rides_to_a_missing_run_is_dropped,
                     one_to_the_own_run_wakes_it_after_the_release,
                 ]
+                children: [
+                    a_parent_is_kept_to_the_letter,
+                    a_child_is_started_with_the_record_that_says_so,
+                    a_key_that_is_taken_starts_no_second_child,
+                    the_end_of_a_child_wakes_an_idle_parent,
+                    a_held_parent_hears_it_with_its_next_answer,
+                    a_parent_that_ended_hears_nothing,
+                    a_late_end_tells_nobody,
+                    an_end_that_is_told_twice_is_heard_once,
+                    a_thousand_children_in_one_update,
+                ]
                 records: [
                     a_record_is_kept_as_it_was_written,
                     a_changed_record_is_replaced_whole,
@@ -128,12 +140,19 @@ macro_rules! conformance {
                     a_record_can_be_removed_and_written_anew,
                     the_state_of_a_run_is_kept_as_it_was_written,
                     an_update_without_a_state_leaves_it,
-                    five_hundred_records_in_one_update,
+                    how_a_run_stands_among_many_is_kept_and_cleared,
+                    what_a_record_started_is_kept_and_cleared,
+                    a_thousand_records_in_one_update,
                 ]
                 parts: [
                     the_row_comes_alone,
                     work_is_the_last_two_stages_and_the_open_mail,
                     work_of_a_new_run_is_its_row,
+                    work_among_many_leaves_out_what_has_finished,
+                    work_among_many_begins_at_the_first_that_has_not_finished,
+                    of_the_stage_before_work_brings_eight,
+                    work_of_a_stage_without_records_is_what_came_before,
+                    ten_thousand_records_are_read_page_by_page,
                     records_come_from_a_position_up_to_a_limit,
                 ]
                 search: [
@@ -221,6 +240,7 @@ macro_rules! conformance {
                 text: [
                     any_text_is_kept_to_the_letter,
                     an_empty_text_is_not_none,
+                    inputs_of_every_length_are_kept,
                     ten_megabytes_are_kept,
                     names_that_look_like_commands_are_names,
                 ]
@@ -265,6 +285,7 @@ mod tests {
             include_str!("resending.rs"),
             include_str!("inbox.rs"),
             include_str!("posts.rs"),
+            include_str!("children.rs"),
             include_str!("records.rs"),
             include_str!("parts.rs"),
             include_str!("search.rs"),

@@ -63,7 +63,7 @@ pub async fn what_is_held_has_no_time_at_which_it_is_due<R: Repository>(bench: B
 
 pub async fn holders_are_shown_with_what_they_stamped<R: Repository>(bench: Bench<R>) {
     let shown = |bench: Bench<R>| async move {
-        let clocks = bench.repository.clocks(&request(9, at(0))).await.expect("clocks");
+        let clocks = bench.repository.outlook(&request(9, at(0))).await.expect("outlook").clocks;
         (bench, clocks.holders)
     };
     let (bench, none) = shown(bench).await;
@@ -84,7 +84,7 @@ pub async fn holders_are_shown_with_what_they_stamped<R: Repository>(bench: Benc
 
 pub async fn the_latest_time_that_anybody_wrote_is_shown<R: Repository>(bench: Bench<R>) {
     let newest = |clocks: Clocks| clocks.newest.expect("something was written");
-    let clocks = || async { bench.repository.clocks(&request(9, at(0))).await.expect("clocks") };
+    let clocks = || async { bench.repository.outlook(&request(9, at(0))).await.expect("outlook").clocks };
     assert_eq!(clocks().await.newest, None);
     bench.save([NewRun { created_at: at(100), due_at: at(100), ..new_run(1) }]).await;
     let nearly = |wanted, found: Timestamp| {

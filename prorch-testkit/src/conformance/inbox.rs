@@ -1,8 +1,8 @@
 //! Messages wait in the order in which they came, and none is slept through.
 
-use prorch_core::repository::{Hold, Mail, Message, Repository, Text, Update};
+use prorch_core::repository::{Hold, Mail, Message, Repository, RunState, Status, Text, Update};
 
-use super::bench::{Bench, applied, at, id, message_id, new_run, post, signal, signal_at, worker};
+use super::bench::{Bench, applied, at, id, message_id, new_run, position, post, signal, signal_at, worker};
 
 fn seqs(inbox: &[Message]) -> Vec<u64> {
     inbox.iter().map(|message| message.seq).collect()
@@ -25,6 +25,13 @@ pub async fn messages_are_numbered_as_they_come<R: Repository>(bench: Bench<R>) 
 pub async fn every_kind_of_mail_is_kept_to_the_letter<R: Repository>(bench: Bench<R>) {
     bench.save([new_run(1)]).await;
     let payload = Text::from("{\"a\": [1, \"😀\\n\", null]}");
+    let reasons = [None, Some(Text::default()), Some(Text::from("it's \"gone\" 😀\n")), None, None];
+    let ends = (0..).zip(Status::ALL.into_iter().zip(reasons)).map(|(n, (status, reason))| Mail::Ended {
+        position: position(70_000 * n, u32::MAX - n),
+        child: id(u64::MAX - u64::from(n)),
+        status,
+        reason,
+    });
     let mails = [
         Mail::Signal { name: Text::from("it's \"ready\" 😀"), payload },
         Mail::Signal { name: Text::from("empty"), payload: Text::default() },
@@ -33,6 +40,7 @@ pub async fn every_kind_of_mail_is_kept_to_the_letter<R: Repository>(bench: Benc
         Mail::Pause,
         Mail::Resume,
     ];
+    let mails = mails.into_iter().chain(ends);
     let mut expected = Vec::new();
     for (n, mail) in (1..).zip(mails) {
         let message = Message::new(message_id(n), mail, at(n as i64));
@@ -70,6 +78,19 @@ pub async fn a_release_that_has_not_seen_all_is_due_at_once<R: Repository>(bench
         let hold = Hold::Release { due_at, seen: 1 };
         assert_eq!(bench.update(Update { hold, at: at(7), ..held.keep() }).await, applied(2));
         assert_eq!(bench.row(n).await.due_at, Some(at(7)));
+    }
+}
+
+/// A paused run is not claimed: what it does not know it would not get to know.
+pub async fn a_release_that_has_not_seen_all_does_not_pause<R: Repository>(bench: Bench<R>) {
+    for (n, seen, pauses) in [(1, 0, false), (2, 1, true)] {
+        let held = bench.held(n).await;
+        bench.post(n, signal(n)).await;
+        let state = Some(RunState { paused: true, ..held.stored.run.state.clone() });
+        let hold = Hold::Release { due_at: None, seen };
+        assert_eq!(bench.update(Update { state, hold, at: at(7), ..held.keep() }).await, applied(1));
+        let row = bench.row(n).await;
+        assert_eq!((row.state.paused, row.is_due(at(7))), (pauses, !pauses), "run {n}");
     }
 }
 

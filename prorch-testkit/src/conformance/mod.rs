@@ -31,6 +31,8 @@ pub mod inbox;
 #[doc(hidden)]
 pub mod posts;
 #[doc(hidden)]
+pub mod children;
+#[doc(hidden)]
 pub mod records;
 #[doc(hidden)]
 pub mod parts;

@@ -1,11 +1,12 @@
 //! Records and the run's columns are kept as they were written.
 
 use prorch_core::repository::{
-    Cause, CauseKind, RecordWrite, Repository, RunState, Status, StepProgress, StepRecord, Text, Update,
+    Cause, CauseKind, Child, Fan, RecordWrite, Repository, RunState, Status, StepProgress, StepRecord, Text,
+    Update,
 };
 use serde_json::json;
 
-use super::bench::{Bench, applied, at, position, record};
+use super::bench::{Bench, applied, at, id, position, record};
 
 /// A record in which every field says something.
 fn full(stage: u32) -> StepRecord {
@@ -21,6 +22,7 @@ fn full(stage: u32) -> StepRecord {
         awaits: Some(Text::from("go")),
         progress: Some(StepProgress { done: 3, total: u64::MAX >> 1 }),
         metadata: [("host".to_owned(), json!({"name": "a", "cores": [1, 2]}))].into(),
+        child: Some(Child { run: id(77), generation: 3 }),
         entered_at: at(1),
         ended_at: Some(at(2)),
         ..record(stage, 0)
@@ -70,8 +72,14 @@ pub async fn a_record_can_be_removed_and_written_anew<R: Repository>(bench: Benc
 
 pub async fn the_state_of_a_run_is_kept_as_it_was_written<R: Repository>(bench: Bench<R>) {
     let held = bench.held(1).await;
-    let kinds =
-        [CauseKind::Error, CauseKind::Deadline, CauseKind::Crash, CauseKind::Refused, CauseKind::Cancelled];
+    let kinds = [
+        CauseKind::Error,
+        CauseKind::Deadline,
+        CauseKind::Crash,
+        CauseKind::Child,
+        CauseKind::Refused,
+        CauseKind::Cancelled,
+    ];
     for kind in kinds {
         let cause = Cause { step: Some(Text::from("transfer")), kind, text: Text::from("it's \"gone\"") };
         let state = RunState {
@@ -82,6 +90,7 @@ pub async fn the_state_of_a_run_is_kept_as_it_was_written<R: Repository>(bench: 
             paused: true,
             crashes: 4,
             stuck: Some(Text::from("no such step")),
+            fan: None,
             started_at: Some(at(1)),
             ended_at: Some(at(2)),
         };
@@ -101,11 +110,43 @@ pub async fn an_update_without_a_state_leaves_it<R: Repository>(bench: Bench<R>)
     assert_eq!(bench.row(1).await.state, state);
 }
 
-pub async fn five_hundred_records_in_one_update<R: Repository>(bench: Bench<R>) {
+pub async fn how_a_run_stands_among_many_is_kept_and_cleared<R: Repository>(bench: Bench<R>) {
     let held = bench.held(1).await;
-    let records = (0..500).map(|item| RecordWrite::New(record(0, item)));
-    assert_eq!(bench.update(held.writing(records)).await, applied(0));
+    let most = u32::MAX;
+    let fans = [
+        Some(Fan { stage: 0, width: None, entered: 0, finished: 0, low: 0 }),
+        Some(Fan { stage: 3, width: Some(0), entered: 0, finished: 0, low: 0 }),
+        Some(Fan { stage: 3, width: Some(9_999), entered: 512, finished: 300, low: 17 }),
+        None,
+        Some(Fan { stage: 70_000, width: Some(most), entered: most, finished: most, low: most }),
+        Some(Fan { stage: 1, width: Some(2), entered: 2, finished: 0, low: 0 }),
+    ];
+    for fan in fans {
+        let state = RunState { fan, ..held.stored.run.state.clone() };
+        assert_eq!(bench.update(Update { state: Some(state.clone()), ..held.keep() }).await, applied(0));
+        assert_eq!(bench.update(held.keep()).await, applied(0));
+        assert_eq!(bench.row(1).await.state, state, "without a state it stays");
+    }
+}
+
+pub async fn what_a_record_started_is_kept_and_cleared<R: Repository>(bench: Bench<R>) {
+    let held = bench.held(1).await;
+    let most = Child { run: id(u64::MAX), generation: u32::MAX };
+    for child in [Some(Child { run: id(2), generation: 0 }), Some(most), None] {
+        let record = StepRecord { child, ..record(0, 0) };
+        assert_eq!(bench.update(held.writing([RecordWrite::Changed(record.clone())])).await, applied(0));
+        assert_eq!(bench.whole(1).await.records[&position(0, 0)], record);
+        assert_eq!(bench.work(1).await.records[&position(0, 0)], record);
+    }
+}
+
+pub async fn a_thousand_records_in_one_update<R: Repository>(bench: Bench<R>) {
+    let held = bench.held(1).await;
+    let other = bench.held(2).await;
+    let records = (0..1_000).map(|item| RecordWrite::New(record(0, item)));
+    let answers = bench.batch([held.writing(records), other.writing([RecordWrite::New(record(0, 0))])]).await;
+    assert_eq!(answers, [applied(0), applied(0)]);
     let records = bench.whole(1).await.records;
-    assert_eq!(records.len(), 500);
-    assert_eq!(records[&position(0, 499)], record(0, 499));
+    assert_eq!(records.len(), 1_000);
+    assert_eq!(records[&position(0, 999)], record(0, 999));
 }

@@ -1,7 +1,8 @@
 //! What is late changes nothing, neither at its run nor anywhere else.
 
 use prorch_core::repository::{
-    Answer, Epoch, Guard, Hold, Lease, Part, RecordWrite, Repository, RunState, Status, Update,
+    Answer, Child, Epoch, Fan, Guard, Hold, Lease, Mail, Message, NewRun, Parent, Part, RecordWrite,
+    Repository, RunState, Status, Update,
 };
 
 use super::bench::{
@@ -20,7 +21,12 @@ async fn scene<R: Repository>(bench: &Bench<R>) -> Held {
 
 /// An update under this guard that would change everything that an update can.
 fn everything(guard: Guard, hold: Hold) -> Update {
+    let parent = Some(Parent { run: id(1), position: position(0, 0) });
+    let ended =
+        Mail::Ended { position: position(0, 0), child: id(1), status: Status::Finished, reason: None };
+    let ended = Message::new(message_id(9), ended, at(1));
     let mut changed = record(0, 0);
+    changed.child = Some(Child { run: id(3), generation: 0 });
     changed.status = Status::Finished;
     changed.output = Some("9".into());
     Update {
@@ -32,14 +38,15 @@ fn everything(guard: Guard, hold: Hold) -> Update {
             paused: true,
             crashes: 9,
             stuck: Some("late".into()),
+            fan: Some(Fan { stage: 0, width: Some(2), entered: 2, finished: 1, low: 1 }),
             started_at: Some(at(9)),
             ended_at: None,
         }),
         records: vec![RecordWrite::Changed(changed), RecordWrite::New(record(2, 0))],
         removed: vec![position(1, 0)],
         taken: vec![message_id(7)],
-        posts: vec![post(1, signal(8)), post(2, signal(9))],
-        starts: vec![new_run(3)],
+        posts: vec![post(1, signal(8)), post(2, ended)],
+        starts: vec![NewRun { key: Some("1/0.0/0".into()), parent, ..new_run(3) }],
         ..Update::new(id(1), guard, hold, at(1))
     }
 }

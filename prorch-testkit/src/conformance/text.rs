@@ -1,6 +1,6 @@
 //! Text is kept to the letter.
 
-use prorch_core::repository::{NewRun, RecordWrite, Repository, RunState, StepRecord, Text, Update};
+use prorch_core::repository::{Filter, NewRun, RecordWrite, Repository, RunState, StepRecord, Text, Update};
 
 use super::bench::{Bench, Held, applied, at, new_run, position, record, worker};
 
@@ -47,6 +47,25 @@ pub async fn any_text_is_kept_to_the_letter<R: Repository>(bench: Bench<R>) {
 
 pub async fn an_empty_text_is_not_none<R: Repository>(bench: Bench<R>) {
     assert_kept(&bench, 1, &Text::default()).await;
+}
+
+pub async fn inputs_of_every_length_are_kept<R: Repository>(bench: Bench<R>) {
+    let lengths = [2, 100, 1_000, 3_000, 3_001, 4_096, 100_000];
+    let new = |n, length| NewRun { input: Text::from("é".repeat(length)), ..new_run(n) };
+    let held = bench.held(99).await;
+    for (n, length) in (1..).zip(lengths) {
+        bench.save([new(2 * n, length)]).await;
+        bench.update(Update { starts: vec![new(2 * n + 1, length)], ..held.keep() }).await;
+        for n in [2 * n, 2 * n + 1] {
+            let input = Text::from("é".repeat(length));
+            let held = bench.take(n, worker(1), at(0)).await;
+            assert!(held.stored.run.input == input, "a claim brings {length}");
+            bench.update(held.release(None)).await;
+            assert!(bench.row(n).await.input == input, "{length}");
+        }
+    }
+    let found = bench.search(&Filter::all()).await.runs;
+    assert!(found.iter().any(|run| run.input.len() == 200_000));
 }
 
 pub async fn ten_megabytes_are_kept<R: Repository>(bench: Bench<R>) {

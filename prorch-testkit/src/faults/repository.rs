@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Clocks, Filter, Health, NewRun, Page, Part, Repository, RunId, Saved,
-    StoreError, StoreErrorKind, StoredRun, Timestamp, Turn, Update,
+    Answer, ClaimRequest, Filter, Health, NewRun, Outlook, Page, Part, Repository, RunId, Saved, StoreError,
+    StoreErrorKind, StoredRun, Turn, Update,
 };
 
 use super::Fault;
@@ -222,10 +222,6 @@ impl<R: Repository> Repository for FaultyRepository<R> {
         self.read(self.inner.search(filter)).await
     }
 
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.write(Write::Claim(request.clone()), self.inner.claim(request)).await
-    }
-
     async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
         let write = Write::Turn(updates.clone(), claim.clone());
         let fault = self.strike(&write).await?;
@@ -236,12 +232,8 @@ impl<R: Repository> Repository for FaultyRepository<R> {
         self.suffer(fault, write, self.inner.turn(updates, claim)).await
     }
 
-    async fn next_due(&self, request: &ClaimRequest) -> Result<Option<Timestamp>, StoreError> {
-        self.read(self.inner.next_due(request)).await
-    }
-
-    async fn clocks(&self, request: &ClaimRequest) -> Result<Clocks, StoreError> {
-        self.read(self.inner.clocks(request)).await
+    async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
+        self.read(self.inner.outlook(request)).await
     }
 
     async fn health(&self) -> Health {

@@ -7,7 +7,6 @@ use prorch_core::repository::{ClaimRequest, NewRun, Repository, Update};
 pub(super) enum Write {
     Save(Vec<NewRun>),
     Update(Arc<[Update]>),
-    Claim(ClaimRequest),
     Turn(Arc<[Update]>, Option<ClaimRequest>),
 }
 
@@ -17,7 +16,6 @@ impl Write {
         match self {
             Self::Save(runs) => drop(repository.save(runs).await),
             Self::Update(updates) => drop(repository.update(updates).await),
-            Self::Claim(request) => drop(repository.claim(&request).await),
             Self::Turn(updates, claim) => drop(repository.turn(updates, claim).await),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::LONGEST;
 use super::journal::Does;
 use super::pipelines::{Patient, Plain};
 use super::scene::Scene;
@@ -9,8 +10,7 @@ use super::steps::{Act, Order};
 use super::tally::Tally;
 use super::task::Time;
 use super::worker::Worker;
-use super::{LONGEST, say};
-use crate::soak::pick;
+use crate::soak::{pick, say};
 
 const HOUR: i64 = 3_600;
 /// Short, so that calls take longer: each worker renews again and again while the others look on.

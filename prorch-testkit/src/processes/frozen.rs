@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use prorch_core::repository::Status;
 
+use super::LONGEST;
 use super::journal::{Does, Effect};
 use super::pipelines::Plain;
 use super::scene::Scene;
 use super::steps::{Act, Order};
 use super::task::Time;
 use super::worker::Worker;
-use super::{LONGEST, say};
-use crate::soak::pick;
+use crate::soak::{pick, say};
 
 const LEASE: Duration = Duration::from_secs(2);
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use prorch_core::repository::{CauseKind, Status};
 
+use super::LONGEST;
 use super::pipelines::Plain;
 use super::scene::Scene;
 use super::steps::{Act, Order};
 use super::worker::{Worker, WorkerSetup};
-use super::{LONGEST, say};
-use crate::soak::pick;
+use crate::soak::{pick, say};
 
 /// Plenty for a worker, and soon used up.
 const MEMORY: u64 = 3 << 30;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use fastrand::Rng;
 use prorch_core::repository::{RunId, Status};
 
+use super::LONGEST;
 use super::journal::Does;
 use super::pipelines::Patient;
 use super::scene::Scene;
 use super::steps::Order;
 use super::tally::{Tally, assert_quiet};
 use super::worker::Worker;
-use super::{LONGEST, say};
-use crate::soak::{chance, pick};
+use crate::soak::{chance, pick, say};
 
 const LEASE: Duration = Duration::from_secs(2);
 /// A kill comes at some moment within this time.

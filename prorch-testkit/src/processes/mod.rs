@@ -63,9 +63,3 @@ pub fn run<R: Repository>(
         .expect("a runtime for the test");
     runtime.block_on(async { test(Scene::new(entry, make).await).await });
 }
-
-/// A line with the figures of a long form.
-#[allow(clippy::print_stdout, reason = "that is where the figures are looked for")]
-pub fn say(figures: &str) {
-    println!("{figures}");
-}

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use super::LONGEST;
 use super::journal::Does;
 use super::pipelines::Plain;
 use super::scene::Scene;
 use super::steps::Order;
 use super::tally::{Tally, assert_quiet};
 use super::worker::Worker;
-use super::{LONGEST, say};
-use crate::soak::pick;
+use crate::soak::{pick, say};
 
 /// Two workers make every effect of every step once, and neither they nor the test hear of the other's locks.
 pub async fn two_workers_make_every_effect_once(scene: Scene) {

@@ -186,7 +186,6 @@ async fn check_all<R: Repository>(load: &Load<R>, started: &BTreeMap<u64, RunId>
     assert_eq!(load.witness.too_late(), Vec::<String>::new(), "called after its end was committed");
 }
 
-#[allow(clippy::print_stdout, reason = "the figures of the long form")]
 fn report<R: Repository>(load: &Load<R>, runs: u64, began: Instant) {
     let mut happened: BTreeMap<Fault, u64> = BTreeMap::new();
     for (fault, count) in load.faulty.iter().flat_map(FaultyRepository::happened) {
@@ -199,7 +198,7 @@ fn report<R: Repository>(load: &Load<R>, runs: u64, began: Instant) {
         "not every fault happened: {happened:?}"
     );
     let (steps, took) = (load.witness.total(), began.elapsed());
-    println!(
+    soak::say(&format!(
         "{runs} runs, {steps} calls of steps, {calls} calls of the store with faults {happened:?}, in {took:.1?}"
-    );
+    ));
 }

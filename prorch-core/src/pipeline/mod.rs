@@ -1,0 +1,135 @@
+//! What a pipeline is: a name and a list of stages, as `#[pipeline]` declares it.
+
+mod hands_on;
+mod stage;
+mod child;
+
+use std::sync::Arc;
+
+use crate::flow::FlowsInto;
+use crate::model::{Definition, Plan, Position, StepPolicy, Text, definition_key};
+use crate::payload::{Payload, PayloadError};
+use crate::step::ResourceType;
+
+pub use hands_on::{Call, Each, Given, HandsOn, HandsOnItems, ItemOf, Run};
+pub use stage::{Member, Stage};
+
+use stage::DecodeOutput;
+
+/// A list of steps under a name. Declared by `#[pipeline(steps = […])]` on a unit struct; not implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a pipeline",
+    label = "not declared as a pipeline",
+    note = "write `#[pipeline(steps = [FirstStep, SecondStep])]` above `struct {Self};`"
+)]
+pub trait Pipeline: Send + Sync + 'static {
+    /// What a run is started with.
+    type Input: Payload;
+    /// What a run ends with: the output of the last step, or what it was declared to turn into.
+    type Output: Send + 'static;
+    /// The name that its runs are stored under.
+    const NAME: &'static str;
+
+    /// What the engine runs.
+    #[doc(hidden)]
+    fn definition() -> &'static PipelineDefinition;
+}
+
+/// What `#[pipeline]` says about a pipeline.
+#[derive(Debug)]
+pub struct PipelineDefinition {
+    name: &'static str,
+    declared_in: &'static str,
+    stages: Vec<Stage>,
+    output: Option<DecodeOutput>,
+}
+
+impl PipelineDefinition {
+    /// A pipeline with these stages, declared in the module with this path.
+    #[must_use]
+    pub fn new(name: &'static str, declared_in: &'static str, stages: Vec<Stage>) -> Self {
+        Self { name, declared_in, stages, output: None }
+    }
+
+    /// The same, whose runs end with an `Output` that the last stage's output turns into.
+    #[must_use]
+    pub fn ending_with<Last, Stored, Output>(self) -> Self
+    where
+        Last: HandsOn<Output = Stored>,
+        Stored: FlowsInto<Output>,
+        Output: 'static,
+    {
+        Self { output: Some(|stored| Ok(Box::new(Last::decode(stored)?.flow()))), ..self }
+    }
+
+    /// What a run ended with whose last step handed this on, as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the text stands for no such value.
+    pub(crate) fn output<Output: 'static>(&self, stored: &str) -> Result<Output, PayloadError> {
+        let declared = self.output.or_else(|| self.stages.last().map(Stage::output));
+        let value = declared.map(|decode| decode(stored)).transpose()?;
+        let output = value.and_then(|value| value.downcast().ok());
+        output.map(|output| *output).ok_or_else(PayloadError::another_type::<Output>)
+    }
+
+    /// The name that its runs are stored under.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The path of the module that declares it.
+    #[must_use]
+    pub const fn declared_in(&self) -> &'static str {
+        self.declared_in
+    }
+
+    /// The names of its steps' records, in order: a step that stands in the list a second time is `name#2`.
+    #[must_use]
+    pub fn step_names(&self) -> Vec<Text> {
+        let members: Vec<&Member> = self.members().collect();
+        let earlier = |at: usize, name| members[..at].iter().filter(|member| member.name() == name).count();
+        let numbered = |(at, member): (usize, &&Member)| match earlier(at, member.name()) {
+            0 => Text::from(member.name()),
+            count => Text::from(format!("{}#{}", member.name(), count + 1)),
+        };
+        members.iter().enumerate().map(numbered).collect()
+    }
+
+    /// What its runs are stored under.
+    #[must_use]
+    pub fn key(&self) -> Definition {
+        let mut names = self.step_names().into_iter();
+        let stages: Vec<Text> = self.stages.iter().map(|stage| stage.text(&mut names)).collect();
+        definition_key(self.name, stages.iter().map(Text::as_str))
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.stages.iter().flat_map(Stage::members)
+    }
+
+    /// The pipelines that its steps run.
+    pub(crate) fn children(&self) -> impl Iterator<Item = &'static Self> + '_ {
+        self.members().filter_map(Member::child)
+    }
+
+    /// The member that records at `position` belong to.
+    pub(crate) fn member(&self, position: Position) -> Option<&Member> {
+        self.stages.get(position.stage as usize)?.member(position.item)
+    }
+
+    /// The resources that its steps ask for, with the names of their records.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (Text, ResourceType)> + '_ {
+        let members = self.members().zip(self.step_names());
+        members.flat_map(|(member, name)| member.resources().map(move |resource| (name.clone(), resource)))
+    }
+
+    /// The pipeline as the state machine sees it, with the orchestrator's defaults filled in.
+    pub(crate) fn plan(&self, defaults: &StepPolicy) -> Arc<Plan> {
+        let mut names = self.step_names().into_iter();
+        let stages = self.stages.iter().map(|stage| stage.plan(&mut names, defaults)).collect();
+        Arc::new(Plan { definition: self.key(), stages })
+    }
+}

@@ -1,0 +1,206 @@
+use std::any::Any;
+
+use super::child::spawn;
+use super::{Call, Given, HandsOn, Pipeline, PipelineDefinition};
+use crate::flow::FlowsInto;
+use crate::model::{StagePlan, StepPlan, StepPolicy, Text};
+use crate::payload::{Payload, PayloadError};
+use crate::repository::BoxFuture;
+use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
+
+/// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
+pub(super) type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
+
+/// One stage of a pipeline: its members, and how what they hand on is read.
+#[derive(Debug)]
+pub struct Stage {
+    form: Form,
+    members: Vec<Member>,
+    output: DecodeOutput,
+}
+
+/// How many members a stage has, and where they come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One step.
+    One,
+    /// The steps that are named.
+    Group,
+    /// One step, for each item of a list; so many at a time.
+    Each(u32),
+}
+
+/// A step in a stage, and how it is called with what the stage before handed on.
+pub struct Member {
+    name: &'static str,
+    options: StepOptions,
+    blocking: bool,
+    resources: &'static [fn() -> ResourceType],
+    call: fn(Invocation) -> BoxFuture<'static, Reply>,
+    child: Option<fn() -> &'static PipelineDefinition>,
+}
+
+impl Stage {
+    /// The step `S`, after one that hands on `Before` (or at the beginning of a pipeline that is started with it).
+    #[must_use]
+    pub fn of<S, Before>() -> Self
+    where
+        S: Step,
+        Before: Payload + FlowsInto<S::Input>,
+    {
+        Self::one::<Call<S>>(Member::step::<S, Given<Before>, Before>())
+    }
+
+    /// The step `S`, after the step `Previous`, which hands on `Before`.
+    ///
+    /// That `Before` can be stored is not asked here: `Previous` was asked for it, and one mistake is told once.
+    #[must_use]
+    pub fn after<S, Previous, Before>() -> Self
+    where
+        S: Step,
+        Previous: Step<Output = Before>,
+        Before: FlowsInto<S::Input>,
+    {
+        Self::of_pair::<S, Previous>()
+    }
+
+    fn of_pair<S, Previous>() -> Self
+    where
+        S: Step,
+        Previous: Step,
+        Previous::Output: FlowsInto<S::Input>,
+    {
+        Self::one::<Call<S>>(Member::step::<S, Call<Previous>, Previous::Output>())
+    }
+
+    /// A stage of one member, which hands on what `Out` says.
+    #[must_use]
+    pub fn one<Out: HandsOn>(member: Member) -> Self {
+        Self::new::<Out>(Form::One, vec![member])
+    }
+
+    /// A stage of two to eight members side by side, which hand on what `Out` says together.
+    #[must_use]
+    pub fn group<Out: HandsOn>(members: Vec<Member>) -> Self {
+        Self::new::<Out>(Form::Group, members)
+    }
+
+    /// A stage of one member for each item of the list before, so many of them at a time.
+    #[must_use]
+    pub fn each<Out: HandsOn>(member: Member, concurrency: u32) -> Self {
+        Self::new::<Out>(Form::Each(concurrency), vec![member])
+    }
+
+    fn new<Out: HandsOn>(form: Form, members: Vec<Member>) -> Self {
+        Self { form, members, output: |stored| Ok(Box::new(Out::decode(stored)?)) }
+    }
+
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(super) fn member(&self, item: u32) -> Option<&Member> {
+        self.members.get(if self.form == Form::Group { item as usize } else { 0 })
+    }
+
+    pub(super) const fn output(&self) -> DecodeOutput {
+        self.output
+    }
+
+    pub(super) fn plan(&self, names: &mut impl Iterator<Item = Text>, defaults: &StepPolicy) -> StagePlan {
+        let mut steps = self.members.iter().zip(names).map(|(member, name)| StepPlan {
+            name,
+            policy: member.options.policy(defaults),
+            child: member.child.map(|definition| definition().key()),
+        });
+        match self.form {
+            Form::Group => StagePlan::Group(steps.collect()),
+            Form::One | Form::Each(_) => {
+                let step = steps.next().unwrap_or_else(|| unreachable!("a stage has a member"));
+                match self.form {
+                    Form::Each(concurrency) => StagePlan::Each(step, concurrency),
+                    _ => StagePlan::One(step),
+                }
+            }
+        }
+    }
+
+    /// The stage in one text: what the fingerprint of the pipeline covers.
+    pub(super) fn text(&self, names: &mut impl Iterator<Item = Text>) -> Text {
+        let named = |(member, name): (&Member, Text)| match member.child {
+            Some(_) => format!("run({name})"),
+            None => name.to_string(),
+        };
+        let steps: Vec<String> = self.members.iter().zip(names).map(named).collect();
+        let steps = steps.join(", ");
+        Text::from(match self.form {
+            Form::One => steps,
+            Form::Group => format!("[{steps}]"),
+            Form::Each(_) => format!("each({steps})"),
+        })
+    }
+}
+
+impl Member {
+    /// The step `S`, after a stage that hands on `Before`.
+    #[must_use]
+    pub fn step<S, Previous, Before>() -> Self
+    where
+        S: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<S::Input> + Send + 'static,
+    {
+        Self {
+            name: S::NAME,
+            options: S::OPTIONS,
+            blocking: S::BLOCKING,
+            resources: S::RESOURCES,
+            call: |call| Box::pin(invoke::<S, Before>(call, Previous::decode)),
+            child: None,
+        }
+    }
+
+    /// A run of the pipeline `P`, after a stage that hands on `Before`.
+    #[must_use]
+    pub fn run<P, Previous, Before>() -> Self
+    where
+        P: Pipeline,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+    {
+        Self {
+            name: P::NAME,
+            options: StepOptions::NONE,
+            blocking: false,
+            resources: &[],
+            call: |call| Box::pin(spawn::<P, Before>(call, Previous::decode)),
+            child: Some(P::definition),
+        }
+    }
+
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn child(&self) -> Option<&'static PipelineDefinition> {
+        self.child.map(|definition| definition())
+    }
+
+    pub(crate) const fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+
+    pub(crate) fn call(&self, call: Invocation) -> BoxFuture<'static, Reply> {
+        (self.call)(call)
+    }
+
+    pub(super) fn resources(&self) -> impl Iterator<Item = ResourceType> + '_ {
+        self.resources.iter().map(|resource| resource())
+    }
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,165 @@
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::Path;
+
+use super::placed;
+use crate::ast::Member;
+use crate::valid::GoodStage;
+
+impl GoodStage {
+    pub(super) fn members(&self) -> &[Member] {
+        match self {
+            Self::One(member) | Self::Each(member, _) => std::slice::from_ref(member),
+            Self::Group(members) => members,
+        }
+    }
+
+    /// The member at whose place it is said what is wrong with the stage.
+    pub(super) fn place(&self) -> &Member {
+        &self.members()[0]
+    }
+
+    /// What a pipeline that begins with it is started with.
+    pub(super) fn input(&self, private: &TokenStream) -> TokenStream {
+        let input = self.place().input(private);
+        match self {
+            Self::One(_) | Self::Group(_) => input,
+            Self::Each(..) => quote!(::std::vec::Vec<#input>),
+        }
+    }
+
+    /// What it hands on.
+    pub(super) fn output(&self, private: &TokenStream) -> TokenStream {
+        let outputs = self.members().iter().map(|member| member.output(private));
+        match self {
+            Self::One(_) => quote!(#(#outputs)*),
+            Self::Group(_) => quote!((#(#outputs),*)),
+            Self::Each(..) => quote!(::std::vec::Vec<#(#outputs)*>),
+        }
+    }
+
+    /// The type that says what it hands on and how that is read.
+    pub(super) fn marker(&self, private: &TokenStream) -> TokenStream {
+        let members = self.members().iter().map(|member| member.marker(private));
+        match self {
+            Self::One(_) => quote!(#(#members)*),
+            Self::Group(_) => quote!((#(#members),*)),
+            Self::Each(..) => quote!(#private::Each<#(#members)*>),
+        }
+    }
+
+    /// The call that makes it, after what `before` marks.
+    pub(super) fn make(&self, private: &TokenStream, before: &TokenStream) -> TokenStream {
+        let marker = self.marker(private);
+        let members = |before: &TokenStream| -> Vec<TokenStream> {
+            self.members().iter().map(|member| member.make(private, before)).collect()
+        };
+        match self {
+            Self::One(_) => {
+                let member = members(before);
+                quote!(#private::Stage::one::<#marker>(#(#member)*))
+            }
+            Self::Group(_) => {
+                let members = members(before);
+                quote!(#private::Stage::group::<#marker>(::std::vec![#(#members),*]))
+            }
+            Self::Each(member, concurrency) => {
+                let item = member.place(&quote!(#private::ItemOf));
+                let member = members(&quote!(#item<#before>));
+                quote!(#private::Stage::each::<#marker>(#(#member)*, #concurrency))
+            }
+        }
+    }
+}
+
+/// What is named in the list: the code that is made of it seems to stand where the name stands.
+pub(super) trait Named {
+    fn path(&self) -> &Path;
+
+    /// Its type. In parentheses, so that the name of a function is seen to be no type, and not taken for a constant.
+    fn ty(&self) -> TokenStream {
+        let (begin, _) = self.ends();
+        let mut group = Group::new(Delimiter::Parenthesis, self.path().to_token_stream());
+        group.set_span(begin);
+        TokenTree::from(group).into()
+    }
+
+    /// An item of the pipeline's `impl`. Placed as a whole: the compiler tells what is wrong with such a type twice, at
+    /// the type and at the item, and says it once when both are at one place.
+    fn type_item(&self, item: TokenStream, ty: &TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#item =)), self.place(&quote!(;)));
+        quote!(#open #ty #close)
+    }
+
+    /// A call that seems to stand where the path stands; its type arguments keep their places.
+    fn call(&self, function: &TokenStream, types: &TokenStream) -> TokenStream {
+        let (open, close) = (self.place(&quote!(#function::<)), self.place(&quote!(>())));
+        quote!(#open #types #close)
+    }
+
+    /// These tokens, as if they stood where the path stands.
+    fn place(&self, tokens: &TokenStream) -> TokenStream {
+        let (begin, end) = self.ends();
+        let mut tokens: Vec<TokenTree> = placed(tokens.clone(), begin).into_iter().collect();
+        if let Some(last) = tokens.last_mut() {
+            last.set_span(end);
+        }
+        tokens.into_iter().collect()
+    }
+
+    /// The places of the path's first and last token.
+    fn ends(&self) -> (Span, Span) {
+        let mut places = self.path().to_token_stream().into_iter().map(|token| token.span());
+        let begin = places.next().unwrap_or_else(Span::call_site);
+        (begin, places.last().unwrap_or(begin))
+    }
+}
+
+impl Named for Member {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Step(path) | Self::Run(path) => path,
+        }
+    }
+}
+
+impl Member {
+    pub(super) const fn is_run(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+
+    /// What it takes, at the beginning of a pipeline.
+    fn input(&self, private: &TokenStream) -> TokenStream {
+        let ty = self.ty();
+        self.place(&match self {
+            Self::Step(_) => quote!(<<#ty as #private::Step>::Input as #private::Begin>::Input),
+            Self::Run(_) => quote!(<#ty as #private::Pipeline>::Input),
+        })
+    }
+
+    fn output(&self, private: &TokenStream) -> TokenStream {
+        let ty = self.ty();
+        self.place(&match self {
+            Self::Step(_) => quote!(<#ty as #private::Step>::Output),
+            Self::Run(_) => quote!(<#ty as #private::Pipeline>::Output),
+        })
+    }
+
+    fn marker(&self, private: &TokenStream) -> TokenStream {
+        let ty = self.ty();
+        match self {
+            Self::Step(_) => quote!(#private::Call<#ty>),
+            Self::Run(_) => quote!(#private::Run<#ty>),
+        }
+    }
+
+    /// The call that makes it, after what `before` marks.
+    fn make(&self, private: &TokenStream, before: &TokenStream) -> TokenStream {
+        let (ty, between) = (self.ty(), self.place(&quote!(_)));
+        let function = match self {
+            Self::Step(_) => quote!(#private::Member::step),
+            Self::Run(_) => quote!(#private::Member::run),
+        };
+        self.call(&function, &quote!(#ty, #before, #between))
+    }
+}
