@@ -97,9 +97,9 @@ async fn an_idle_worker_on_sqlite_asks_for_nothing() {
     let repository = SqliteRepository::open(directory.path().join("runs.db")).unwrap();
     let backlog = soak::pick(20_000, 200_000);
     let Idle { calls, statements } = while_idle(repository, backlog, statements::counted).await;
-    println!(
+    soak::say(&format!(
         "idle before {backlog} unknown runs for two seconds: {calls} calls, {statements} SQL statements"
-    );
+    ));
     assert!(statements::counted() > backlog, "each insert is one at least");
     assert!(calls <= 2, "{calls} calls");
     // One question is a transaction: its begin, a few reads, its end.
