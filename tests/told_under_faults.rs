@@ -183,8 +183,11 @@ async fn an_earlier_output_that_cannot_be_read_for_a_moment_is_no_error_of_the_s
     let faulty = FaultyRepository::with_odds(Arc::new(MemoryRepository::new()), odds);
     let orchestrator = Orchestrator::builder(faulty).pipeline::<LooksBack>().build().unwrap();
     let work = async {
+        let mut runs = Vec::new();
         for input in 0..30 {
-            let run = orchestrator.start::<LooksBack>(input).await.unwrap();
+            runs.push(orchestrator.start::<LooksBack>(input).await.unwrap());
+        }
+        for (run, input) in runs.into_iter().zip(0..) {
             assert_eq!(run.wait().await.unwrap(), input);
         }
     };
