@@ -56,9 +56,10 @@ pub async fn a_thousand_children_and_a_thousand_items_end_once_each_whenever_wor
     assert_quiet(&scene);
     say(&format!(
         "{kills} kills of {WORKERS} processes over {members} children of one run and {members} items of another: {:.1?}, \
-         {calls} calls, {} of them finished again",
+         {calls} calls, {} of them finished again, {} cut off",
         began.elapsed(),
-        tally.finished() - calls
+        tally.finished() - calls,
+        tally.count(Does::Begins) - tally.finished(),
     ));
 }
 
