@@ -119,6 +119,7 @@ async fn claim_time(backlog: u64) -> Duration {
         let request = ClaimRequest {
             definitions: [definition("known")].into(),
             limit: 100,
+            by_age: 12,
             suspect: true,
             holder: WorkerId::from_bytes([1; 16]),
             lease: Duration::from_secs(3600),

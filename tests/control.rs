@@ -351,9 +351,16 @@ struct Noted;
 
 #[tokio::test]
 async fn of_eight_places_seven_go_to_the_most_urgent_and_one_to_the_longest_due() {
+    for at_once in [1, 3, 8] {
+        some_urgent_and_some_old(at_once).await;
+    }
+}
+
+/// However few are executed at once.
+async fn some_urgent_and_some_old(at_once: usize) {
     let (clock, seen) = (ManualClock::default(), Seen::default());
     let builder = Orchestrator::builder(MemoryRepository::new()).clock(clock.clone()).resource(seen.clone());
-    let config = OrchestratorConfig::default().concurrency(8);
+    let config = OrchestratorConfig::default().concurrency(at_once);
     let orchestrator = builder.config(config).pipeline::<Noted>().build().unwrap();
     let start = |priority: u8, number: u32| {
         orchestrator.start::<Noted>(format!("{priority}.{number}")).priority(priority)
@@ -370,7 +377,7 @@ async fn of_eight_places_seven_go_to_the_most_urgent_and_one_to_the_longest_due(
     let calls = seen.calls();
     assert_eq!(calls.len(), 82);
     let urgent = calls[..8].iter().filter(|call| call.starts_with("0.")).count();
-    assert!(urgent == 7 && calls[..8].contains(&"9.0".to_owned()), "{:?}", &calls[..8]);
+    assert!(urgent == 7 && calls[..8].contains(&"9.0".to_owned()), "{at_once}: {:?}", &calls[..8]);
     let last = |of: &str| calls.iter().rposition(|call| call.starts_with(of)).unwrap();
     assert!(last("0.") < last("5."), "the most urgent are done before the less urgent ones");
 }
