@@ -49,6 +49,11 @@ impl Items {
         self.spans.get(item as usize).map(|span| Text::from(&self.list[span.clone()]))
     }
 
+    /// How much memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.len() + self.spans.len() * size_of::<Range<usize>>()
+    }
+
     fn len(&self) -> u32 {
         u32::try_from(self.spans.len()).unwrap_or(u32::MAX)
     }

@@ -5,6 +5,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::left::{Named, left};
+use super::lists::Lists;
 use super::look::Look;
 use super::neighbours::Neighbours;
 use super::slots::{Busy, Held, SlotId, Slots};
@@ -58,6 +59,8 @@ pub(crate) struct Worker {
     pub(super) failure: Option<Error>,
     pub(super) report: PassReport,
     pub(super) named: Named,
+    /// Of runs that were given back.
+    pub(super) lists: Lists,
     jitter: u64,
 }
 
@@ -93,6 +96,7 @@ impl Worker {
             failure: None,
             report: PassReport::default(),
             named: Named::default(),
+            lists: Lists::default(),
             jitter: me.as_u64_pair().1,
         }
     }
