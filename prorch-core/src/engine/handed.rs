@@ -124,8 +124,6 @@ impl Worker {
         let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
         held.busy = Busy::Free;
-        self.look_at_lease(slot);
-        let Some(held) = self.slots.get(slot) else { return };
         match handed {
             Ok(handed) => {
                 let width = match &handed {
