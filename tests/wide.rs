@@ -1,6 +1,7 @@
 //! A run with ten times as many items, or children, takes about ten times as long.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a process says to its test what it measured")]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -112,4 +113,49 @@ async fn ten_times_as_many_children_take_about_ten_times_as_long() {
     let directory = tempfile::tempdir().unwrap();
     let file = async || SqliteRepository::open(another_file(&directory)).unwrap();
     compare::<Children, _>("children, SQLite", file).await;
+}
+
+/// At most so many bytes for each further item.
+#[cfg(target_os = "linux")]
+const OF_AN_ITEM: u64 = 500;
+
+/// So many items a process of its own works on, for its memory to be measured.
+#[cfg(target_os = "linux")]
+const ITEMS: &str = "PRORCH_WIDE_ITEMS";
+
+/// The most memory that a worker takes for one run with so many items in an SQLite file, in KiB.
+#[cfg(target_os = "linux")]
+fn peak(items: u64) -> u64 {
+    let this = std::env::current_exe().unwrap();
+    let mut child = std::process::Command::new(this);
+    child.args(["--exact", "a_long_list_takes_little_memory", "--nocapture"]).env(ITEMS, items.to_string());
+    let output = child.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let peak = said.split("peak=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    peak.unwrap().parse().unwrap()
+}
+
+/// What stands in memory of each item is where it stands in the list, and of those alone that are not done the record.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_long_list_takes_little_memory() {
+    if let Ok(items) = std::env::var(ITEMS) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = SqliteRepository::open(another_file(&directory)).unwrap();
+        time::<Items>(file, items.parse().unwrap()).await;
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        println!("peak={peak}");
+        return;
+    }
+    let _alone = ALONE.lock().await;
+    let few = soak::pick(20, 1_000);
+    let peaks = [few, 10 * few, 100 * few].map(|items| (items, peak(items)));
+    let all: Vec<String> =
+        peaks.iter().map(|(items, peak)| format!("{:.1} MiB for {items}", *peak as f64 / 1024.0)).collect();
+    soak::say(&format!("items, SQLite, the most memory of the process: {}", all.join(", ")));
+    let [(few, least), _, (many, most)] = peaks;
+    let of_an_item = most.saturating_sub(least) * 1024 / (many - few);
+    assert!(of_an_item <= OF_AN_ITEM, "{of_an_item} bytes for each item: {all:?}");
 }

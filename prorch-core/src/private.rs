@@ -8,7 +8,7 @@ pub use serde;
 pub use crate::flow::{Anything, Begin, FlowsInto};
 pub use crate::payload::Payload;
 pub use crate::pipeline::{
-    Call, Each, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run, Stage,
+    Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run, Stage,
 };
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{

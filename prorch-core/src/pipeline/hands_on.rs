@@ -88,6 +88,17 @@ pub struct Call<S>(PhantomData<fn() -> S>);
 #[derive(Debug)]
 pub struct Run<P>(PhantomData<fn() -> P>);
 
+/// What the pipeline `P` ends with, which leads to the mark of a run of it. What is no pipeline ends with nothing that is
+/// known: the compiler says so where it is named, and then nothing more about the group that it stands in.
+pub trait EndOf<P> {
+    /// The mark.
+    type Marker: HandsOn;
+}
+
+impl<P: Pipeline<Output = Out>, Out> EndOf<P> for Out {
+    type Marker = Run<P>;
+}
+
 /// One member for each item of a list.
 #[derive(Debug)]
 pub struct Each<M>(PhantomData<fn() -> M>);

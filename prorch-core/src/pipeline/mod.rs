@@ -11,7 +11,7 @@ use crate::model::{Definition, Plan, Position, StepPolicy, Text, definition_key}
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
-pub use hands_on::{Call, Each, Given, HandsOn, HandsOnItems, ItemOf, Run};
+pub use hands_on::{Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Run};
 pub use stage::{Member, Stage};
 
 use stage::DecodeOutput;

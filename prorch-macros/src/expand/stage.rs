@@ -40,11 +40,13 @@ impl GoodStage {
 
     /// The type that says what it hands on and how that is read.
     pub(super) fn marker(&self, private: &TokenStream) -> TokenStream {
-        let members = self.members().iter().map(|member| member.marker(private));
         match self {
-            Self::One(_) => quote!(#(#members)*),
-            Self::Group(_) => quote!((#(#members),*)),
-            Self::Each(member, _) => member.around(&quote!(#private::Each), &quote!(#(#members)*)),
+            Self::One(member) => member.marker(private),
+            Self::Group(members) => {
+                let members = members.iter().map(|member| member.marker_in_group(private));
+                quote!((#(#members),*))
+            }
+            Self::Each(member, _) => member.around(&quote!(#private::Each), &member.marker(private)),
         }
     }
 
@@ -169,6 +171,16 @@ impl Member {
             Self::Step(_) => self.around(&quote!(#private::Call), &ty),
             Self::Run(_) => self.around(&quote!(#private::Run), &ty),
         }
+    }
+
+    /// The same by way of what it hands on, which is unknown of what is no step: that is told at the name, and not of the
+    /// group again.
+    fn marker_in_group(&self, private: &TokenStream) -> TokenStream {
+        let ty = self.ty();
+        self.place(&match self {
+            Self::Step(_) => quote!(#private::Given<<#ty as #private::Step>::Output>),
+            Self::Run(_) => quote!(<<#ty as #private::Pipeline>::Output as #private::EndOf<#ty>>::Marker),
+        })
     }
 
     /// The call that makes it, after what `before` marks.
