@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "sqlite")]
+#[path = "backlog/statements.rs"]
+mod statements;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -43,8 +47,15 @@ async fn fill(repository: &impl Repository, backlog: u64) {
     }
 }
 
-/// Counts the calls of a worker that is idle before this backlog, in two seconds after it has come to rest.
-async fn calls_while_idle(repository: impl Repository, backlog: u64) -> u64 {
+/// What a worker does while it is idle.
+struct Idle {
+    calls: u64,
+    statements: u64,
+}
+
+/// Counts what a worker asks for that is idle before this backlog, and the statements that come of it, in two seconds after
+/// it has come to rest.
+async fn while_idle(repository: impl Repository, backlog: u64, statements: fn() -> u64) -> Idle {
     fill(&repository, backlog).await;
     let calls = Arc::new(AtomicU64::new(0));
     let counted = calls.clone();
@@ -54,7 +65,7 @@ async fn calls_while_idle(repository: impl Repository, backlog: u64) -> u64 {
         }
     });
     let orchestrator = Orchestrator::builder(spy).pipeline::<Known>().build().unwrap();
-    let mut idle = 0;
+    let mut idle = Idle { calls: 0, statements: 0 };
     let work = async {
         assert_eq!(orchestrator.start::<Known>(7).await.unwrap().wait().await.unwrap(), 7);
         let mut before = 0;
@@ -63,8 +74,10 @@ async fn calls_while_idle(repository: impl Repository, backlog: u64) -> u64 {
             before = calls.load(Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+        let statements_before = statements();
         tokio::time::sleep(Duration::from_secs(2)).await;
-        idle = calls.load(Ordering::SeqCst) - before;
+        idle.calls = calls.load(Ordering::SeqCst) - before;
+        idle.statements = statements() - statements_before;
     };
     orchestrator.run_until(work).await.unwrap();
     idle
@@ -72,16 +85,25 @@ async fn calls_while_idle(repository: impl Repository, backlog: u64) -> u64 {
 
 #[tokio::test]
 async fn an_idle_worker_on_the_memory_repository_asks_for_nothing() {
-    assert!(calls_while_idle(MemoryRepository::new(), 1_000).await <= 2);
+    assert!(while_idle(MemoryRepository::new(), 1_000, || 0).await.calls <= 2);
 }
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn an_idle_worker_on_sqlite_asks_for_nothing() {
+    let _alone = statements::ALONE.lock().await;
+    statements::count_from_now_on();
     let directory = tempfile::tempdir().unwrap();
     let repository = SqliteRepository::open(directory.path().join("runs.db")).unwrap();
     let backlog = soak::pick(20_000, 200_000);
-    assert!(calls_while_idle(repository, backlog).await <= 2);
+    let Idle { calls, statements } = while_idle(repository, backlog, statements::counted).await;
+    soak::say(&format!(
+        "idle before {backlog} unknown runs for two seconds: {calls} calls, {statements} SQL statements"
+    ));
+    assert!(statements::counted() > backlog, "each insert is one at least");
+    assert!(calls <= 2, "{calls} calls");
+    // One question is a transaction: its begin, a few reads, its end.
+    assert!(statements <= 20, "{statements} statements");
 }
 
 /// How long a claim of a hundred runs takes, at the median of thirty, behind this backlog.
@@ -97,6 +119,7 @@ async fn claim_time(backlog: u64) -> Duration {
         let request = ClaimRequest {
             definitions: [definition("known")].into(),
             limit: 100,
+            by_age: 12,
             suspect: true,
             holder: WorkerId::from_bytes([1; 16]),
             lease: Duration::from_secs(3600),
@@ -118,6 +141,7 @@ async fn claim_time(backlog: u64) -> Duration {
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_claim_behind_a_backlog_takes_as_long_as_without() {
+    let _alone = statements::ALONE.lock().await;
     let backlog = soak::pick(20_000, 200_000);
     let (without, behind) = (claim_time(0).await, claim_time(backlog).await);
     let ratio = behind.as_secs_f64() / without.as_secs_f64();

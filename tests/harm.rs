@@ -250,36 +250,6 @@ async fn harm<P: Pipeline>(input: P::Input) -> String {
     cause.text.to_string()
 }
 
-/// Hands on a text of this length.
-#[step]
-async fn long_text(length: usize) -> StepResult<String> {
-    finish("x".repeat(length))
-}
-
-#[pipeline(steps = [long_text])]
-struct LongText;
-
-#[tokio::test]
-async fn an_output_that_is_too_long_among_a_thousand() {
-    for place in [0, 500, 999] {
-        let orchestrator = Orchestrator::builder(MemoryRepository::new())
-            .config(OrchestratorConfig::default().concurrency(1_000).max_payload(100))
-            .pipeline::<LongText>()
-            .build()
-            .unwrap();
-        let mut runs = Vec::new();
-        for number in 0..1_000 {
-            let length = if number == place { 101 } else { 10 };
-            runs.push(orchestrator.start::<LongText>(length).await.unwrap());
-        }
-        let report = orchestrator.execute_pipelines().await.unwrap();
-        assert_eq!((report.finished, report.failed), (999, 1));
-        let Err(Error::Failed { cause, .. }) = runs[place].wait().await else { panic!("it fails") };
-        assert_eq!(cause.kind, CauseKind::Refused);
-        assert!(cause.text.contains("at most 100 are stored"), "{}", cause.text);
-    }
-}
-
 #[tokio::test]
 async fn a_panic_in_a_call() {
     assert_eq!(harm::<AtOnce>(1).await, "the step panicked: at once");

@@ -13,8 +13,10 @@ use prorch::{Error, NoRestart, OrchestratorBuilder, RunId, Status};
 use prorch_testkit::soak::{pick, say};
 
 /// How often each step was called, and those that can't do their work for now.
+type Steps = (BTreeMap<&'static str, usize>, Vec<&'static str>);
+
 #[derive(Clone, Default)]
-struct World(Arc<Mutex<(BTreeMap<&'static str, usize>, Vec<&'static str>)>>);
+struct World(Arc<Mutex<Steps>>);
 
 impl World {
     fn call(&self, step: &'static str) -> Result<(), StepError> {

@@ -162,3 +162,34 @@ async fn a_pause_and_a_resume_whose_answers_are_lost_are_done() {
         assert!(!stored.run.state.paused, "{fault:?}: a late pause does not undo the resume");
     }
 }
+
+#[step]
+async fn number(input: u64) -> StepResult<u64> {
+    finish(input)
+}
+
+/// May fail once at most: an error of the store that counted as its own would end its run.
+#[step(retry(max_attempts = 1))]
+async fn looks_back(_: Anything, cx: &StepContext) -> StepResult<u64> {
+    finish(cx.output::<number>().await?)
+}
+
+#[pipeline(steps = [number, looks_back])]
+struct LooksBack;
+
+#[tokio::test]
+async fn an_earlier_output_that_cannot_be_read_for_a_moment_is_no_error_of_the_step() {
+    let odds = Odds { per_thousand: 300, faults: vec![Fault::Refused], seed: 7 };
+    let faulty = FaultyRepository::with_odds(Arc::new(MemoryRepository::new()), odds);
+    let orchestrator = Orchestrator::builder(faulty).pipeline::<LooksBack>().build().unwrap();
+    let work = async {
+        let mut runs = Vec::new();
+        for input in 0..30 {
+            runs.push(orchestrator.start::<LooksBack>(input).await.unwrap());
+        }
+        for (run, input) in runs.into_iter().zip(0..) {
+            assert_eq!(run.wait().await.unwrap(), input);
+        }
+    };
+    orchestrator.run_until(work).await.unwrap();
+}

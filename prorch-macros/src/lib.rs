@@ -174,11 +174,61 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// # }
 /// ```
 ///
+/// # Stages
+///
+/// | in the list | is | takes | hands on |
+/// |---|---|---|---|
+/// | `Transfer` | a step | what was handed on before it | its output |
+/// | `[First, Second]` | two to eight side by side; none of them another group or a list | each the same: clones are made of what is stored | a tuple of their outputs |
+/// | `each(Step)`, `each(Step, concurrency = 8)` | the step for each item of a list, 16 at a time unless it says otherwise (1 to 1,000) | an item of the `Vec` before it | a `Vec` of the outputs, in the order of the items |
+/// | `run(Other)` | a run of another pipeline; also in a group, or for each item | what that pipeline is started with | what it ends with |
+///
+/// A run goes on when all members of its stage have finished. When one fails, the run fails for it; a retry leaves alone what
+/// has finished, and starts another run where one has failed.
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// #[step]
+/// async fn words(text: String) -> StepResult<Vec<String>> {
+///     finish(text.split(' ').map(str::to_owned).collect())
+/// }
+///
+/// #[step]
+/// async fn length(word: String) -> StepResult<usize> {
+///     finish(word.len())
+/// }
+///
+/// #[step]
+/// async fn longest(lengths: Vec<usize>) -> StepResult<usize> {
+///     finish(lengths.into_iter().max().unwrap_or_default())
+/// }
+///
+/// #[step]
+/// async fn sum(lengths: Vec<usize>) -> StepResult<usize> {
+///     finish(lengths.into_iter().sum())
+/// }
+///
+/// /// A run of its own for each word.
+/// #[pipeline(steps = [length])]
+/// struct Word;
+///
+/// #[pipeline(steps = [words, each(run(Word)), [longest, sum]])]
+/// struct Text;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let run = prorch::testing::run::<Text>("one two three".to_owned()).execute().await?;
+/// assert_eq!(run.output?, (5, 11));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Options
 ///
 /// | option | says | without it |
 /// |---|---|---|
-/// | `steps = [First, steps::second]` | the paths of its steps, at least one | an error |
+/// | `steps = [First, steps::second]` | its stages, at least one | an error |
 /// | `input = T` | what a run is started with: what the first step takes, or what turns into it | what the first step takes |
 /// | `output = U` | what a run ends with: what the last step hands on, or what that turns into | what the last step hands on |
 /// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |

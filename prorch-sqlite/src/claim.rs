@@ -51,6 +51,7 @@ impl<'c> Claims<'c> {
             let candidates = self.due.candidates(definitions, &rest)?;
             let unreadable = self.take_all(definitions, &rest, &candidates, &mut claims)?;
             rest.limit = request.limit.saturating_sub(claims.len());
+            rest.by_age = request.by_age.min(rest.limit);
             rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
             if unreadable == 0 || rest.limit == 0 {
                 return Ok(claims);

@@ -67,7 +67,7 @@ impl<'c> Due<'c> {
         })
     }
 
-    /// The runs to claim, at most `request.limit`: a suspect, then one in eight by age, then the most urgent.
+    /// The runs to claim, at most `request.limit`: a suspect, then those by age, then the most urgent.
     pub(crate) fn candidates(
         &mut self,
         definitions: &mut Definitions<'_>,
@@ -77,7 +77,7 @@ impl<'c> Due<'c> {
         let suspects = if request.suspect { self.waiting(&known, SUSPECT, request, 1)? } else { Vec::new() };
         let mut found = self.waiting(&known, REGULAR, request, request.limit)?;
         found.sort_unstable();
-        Ok(choose(suspects.into_iter().min(), found, request.limit))
+        Ok(choose(suspects.into_iter().min(), found, request))
     }
 
     /// All that could be chosen for `limit` places: of each priority as many as could still be, if nothing else was.
@@ -95,7 +95,7 @@ impl<'c> Due<'c> {
             while let Some(next) = self.next_queue(queue)? {
                 queue = next;
                 let before = found.len();
-                self.collect(queue, request, room.max(limit / 8), &mut found)?;
+                self.collect(queue, request, room.max(request.by_age.min(limit)), &mut found)?;
                 room = room.saturating_sub(found.len() - before);
             }
         }
@@ -278,9 +278,9 @@ fn holder(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<WorkerId>> {
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(WorkerId::from_bytes))
 }
 
-/// Takes from `found`, which is sorted by urgency: one place in eight for the longest due, so that no run starves.
-fn choose(suspect: Option<Candidate>, found: Vec<Candidate>, limit: usize) -> Vec<Candidate> {
-    let by_age = limit / 8;
+/// Takes from `found`, which is sorted by urgency: some places for the longest due, so that no run starves.
+fn choose(suspect: Option<Candidate>, found: Vec<Candidate>, request: &ClaimRequest) -> Vec<Candidate> {
+    let ClaimRequest { limit, by_age, .. } = *request;
     let room = limit.saturating_sub(usize::from(suspect.is_some()));
     let suspect = suspect.into_iter().take(limit);
     if found.len() <= room {
@@ -344,22 +344,27 @@ mod tests {
         connection
     }
 
-    /// What it costs to find ten runs, and when the next is due, in steps of SQLite's machine.
-    fn cost(connection: &Connection) -> i32 {
-        let mut definitions = Definitions::prepare(connection).unwrap();
-        let mut due = Due::prepare(connection).unwrap();
+    fn request(limit: usize, by_age: usize) -> ClaimRequest {
         let now = Timestamp::from_micros(10);
         let known = Definition { pipeline: "known".into(), fingerprint: 1 };
-        let request = ClaimRequest {
+        ClaimRequest {
             definitions: [known].into(),
-            limit: 100,
+            limit,
+            by_age,
             suspect: true,
             holder: WorkerId::from_bytes([1; 16]),
             lease: Duration::from_secs(30),
             now,
             due_by: now,
             leases: prorch_core::repository::Leases::ByTime,
-        };
+        }
+    }
+
+    /// What it costs to find ten runs, and when the next is due, in steps of SQLite's machine.
+    fn cost(connection: &Connection) -> i32 {
+        let mut definitions = Definitions::prepare(connection).unwrap();
+        let mut due = Due::prepare(connection).unwrap();
+        let request = request(100, 12);
         assert_eq!(due.candidates(&mut definitions, &request).unwrap().len(), 10);
         assert_eq!(due.earliest(&mut definitions, &request).unwrap(), Some(Timestamp::from_micros(5)));
         let statements = [&due.next_priority, &due.next_length, &due.idle, &due.held, &due.earliest];
@@ -381,10 +386,10 @@ mod tests {
     }
 
     #[test]
-    fn one_place_in_eight_goes_to_the_longest_due() {
+    fn places_by_age_go_to_the_longest_due() {
         let mut found = candidates(&[(0, 90); 20]);
         found.push(Candidate { priority: 9, due_at: 1, place: 99 });
-        let chosen = choose(None, found, 8);
+        let chosen = choose(None, found, &request(8, 1));
         assert_eq!(chosen.len(), 8);
         assert_eq!(chosen.iter().filter(|candidate| candidate.place == 99).count(), 1);
     }

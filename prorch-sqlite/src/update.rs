@@ -54,7 +54,7 @@ impl<'c> Updates<'c> {
         }
         settle(&mut hot, update);
         match &update.state {
-            Some(state) if update.guard != Guard::Post => self.write_state(&hot, state)?,
+            Some(state) if update.guard != Guard::Post => self.write_state(&hot, update.hold, state)?,
             _ if hot != found => self.hot.write(&hot)?,
             _ => {}
         }
@@ -82,8 +82,10 @@ impl<'c> Updates<'c> {
         self.inboxes.take(hot.place, &update.taken)
     }
 
-    fn write_state(&mut self, hot: &Hot, state: &RunState) -> Result<(), Fault> {
+    fn write_state(&mut self, hot: &Hot, hold: Hold, state: &RunState) -> Result<(), Fault> {
         let (holder, length) = hot.lease_parts();
+        // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
+        let has_mail = matches!(hold, Hold::Release { seen, .. } if hot.inbox_seq > seen);
         let cause = state.cause.as_ref();
         self.write_state.execute(params![
             hot.place,
@@ -93,7 +95,7 @@ impl<'c> Updates<'c> {
             hot.due_at.map(Timestamp::as_micros),
             hot.inbox_seq.cast_signed(),
             status_code(state.status),
-            state.paused,
+            state.paused && !has_mail,
             state.crashes,
             state.started_at.map(Timestamp::as_micros),
             state.ended_at.map(Timestamp::as_micros),

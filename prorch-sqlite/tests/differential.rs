@@ -310,6 +310,7 @@ impl Pair {
         ClaimRequest {
             definitions: definitions.into(),
             limit: self.dice.roll(40) as usize,
+            by_age: self.dice.roll(9) as usize,
             suspect: self.dice.one_in(2),
             holder: worker(self.dice.roll(3)),
             leases: self.leases(),

@@ -12,7 +12,7 @@ mod logged;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::new_run;
+use common::{NOW, claim, new_run, request};
 use prorch_core::orchestrator::Orchestrator;
 use prorch_core::repository::*;
 use prorch_sqlite::SqliteRepository;
@@ -22,6 +22,7 @@ use tracing::Level;
 
 /// Longer than anything in here takes.
 const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_secs(1);
 
 async fn until(repository: &SqliteRepository, what: &str, holds: impl Fn(&Health) -> bool) -> Health {
     let began = Instant::now();
@@ -53,6 +54,56 @@ async fn a_file_that_is_well_says_nothing() {
     assert_eq!(SqliteRepository::open_in_memory().unwrap().health().await.to_string(), "all is well");
 }
 
+/// How often a long test says how the log is.
+const SAY_EVERY: Duration = Duration::from_secs(20);
+
+/// Starts runs, claims them and gives them back for as long as it is polled: some hundred rows at a time.
+async fn load(repository: &SqliteRepository, first: u128) {
+    for n in (first..).step_by(100) {
+        repository.save((n..n + 100).map(new_run).collect()).await.unwrap();
+        let claims = claim(repository, request(100, NOW)).await;
+        let back = claims.iter().map(|claim| give_back(&claim.stored.run)).collect();
+        repository.update(back).await.unwrap();
+        tokio::time::sleep(pick(Duration::ZERO, Duration::from_millis(20))).await;
+    }
+}
+
+fn give_back(run: &Run) -> Update {
+    let guard = Guard::Held(run.epoch, request(1, NOW).holder);
+    Update::new(run.id, guard, Hold::Release { due_at: None, seen: run.inbox_seq }, NOW)
+}
+
+/// Until the log is told to grow, for at least so long, and said so in the log of the program.
+async fn until_growing(repository: &SqliteRepository, path: &Path, least: Duration) -> Health {
+    let is_logged =
+        || logged::was_logged(Level::WARN, &[path.to_str().unwrap(), "somebody reads an old snapshot"]);
+    let (began, mut said) = (Instant::now(), Instant::now());
+    let mut n = 0;
+    loop {
+        // One that is large now and then, so that it does not take long until it is time to look at the log.
+        if n < 100 {
+            n += 1;
+            repository.save(vec![large(n)]).await.unwrap();
+        }
+        let health = repository.health().await;
+        let is_growing = health.has(ConcernKind::Growing);
+        if is_growing && began.elapsed() >= least && is_logged() {
+            return health;
+        }
+        if said.elapsed() >= SAY_EVERY {
+            said = Instant::now();
+            say(&format!(
+                "read for {:.0?}: the log has {} MiB; {health}",
+                began.elapsed(),
+                log_of(path) >> 20
+            ));
+            assert!(is_growing, "a log of {} bytes is told for as long as it grows", log_of(path));
+        }
+        assert!(began.elapsed() < LONG + least, "{} bytes, and {health}", log_of(path));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_log_that_a_reader_holds_back_is_told_and_emptied_when_it_ends() {
     let directory = tempfile::tempdir().unwrap();
@@ -63,23 +114,13 @@ async fn a_log_that_a_reader_holds_back_is_told_and_emptied_when_it_ends() {
     reader.execute_batch("BEGIN; SELECT count(*) FROM runs").unwrap();
     logged::listen();
 
-    let is_logged =
-        || logged::was_logged(Level::WARN, &[path.to_str().unwrap(), "somebody reads an old snapshot"]);
-    let (began, least) = (Instant::now(), pick(Duration::ZERO, Duration::from_secs(120)));
-    let mut n = 0;
-    let health = loop {
-        n += 1;
-        repository.save(vec![large(n)]).await.unwrap();
-        let health = repository.health().await;
-        if health.has(ConcernKind::Growing) && began.elapsed() >= least && is_logged() {
-            break health;
-        }
-        let pause = if n > 100 { Duration::from_millis(200) } else { Duration::ZERO };
-        tokio::time::sleep(pause).await;
-        assert!(began.elapsed() < LONG + least, "{} bytes, and {health}", log_of(&path));
+    let least = pick(Duration::ZERO, Duration::from_secs(200));
+    let health = tokio::select! {
+        health = until_growing(&repository, &path, least) => health,
+        () = load(&repository, 1 << 20) => unreachable!("it has no end"),
     };
     let held = log_of(&path);
-    say(&format!("a reader for {:?}: the log has {} MiB; {health}", began.elapsed(), held >> 20));
+    say(&format!("held back by a reader under load: the log has {} MiB; {health}", held >> 20));
     assert!(held > 64 << 20);
     let text = health.to_string();
     assert!(text.contains("runs.db") && text.contains(" MiB and can't be emptied since"), "{text}");
@@ -87,14 +128,22 @@ async fn a_log_that_a_reader_holds_back_is_told_and_emptied_when_it_ends() {
 
     reader.execute_batch("COMMIT").unwrap();
     // Far less than what makes it time to look at the log of a file that is well.
-    let writes = n..n + 250;
-    while !repository.health().await.is_good() {
-        n += 1;
+    for n in 1 << 30.. {
+        if repository.health().await.is_good() {
+            break;
+        }
+        assert!(n < (1 << 30) + 250, "it can be emptied now");
         repository.save(vec![new_run(n)]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(writes.contains(&n), "it can be emptied now");
     }
     assert!(log_of(&path) < held / 8, "the log has {} bytes", log_of(&path));
+
+    // With nobody who reads it stays short, under the same load.
+    let for_a_while = tokio::time::timeout(pick(SHORT, SAY_EVERY), load(&repository, 1 << 40)).await;
+    assert!(for_a_while.is_err(), "the load has no end");
+    say(&format!("after that, under the same load, it has {} MiB", log_of(&path) >> 20));
+    assert!(log_of(&path) < 80 << 20, "the log has {} bytes", log_of(&path));
+    assert!(repository.health().await.is_good());
 }
 
 #[cfg(unix)]

@@ -30,6 +30,7 @@ impl Worker {
             Agenda::Call(records) => self.dispatch(slot, records, now),
             Agenda::Open => self.gather_handed(slot),
             Agenda::Decide(Event::Leave(why)) => self.leave(slot, &why.clone(), why, now),
+            Agenda::Decide(event @ Event::ChildEnded { .. }) => self.decide_ends(slot, event, now),
             Agenda::Decide(event) => self.decide(slot, event, now),
             Agenda::Rest(due_at) => {
                 let release = Hold::Release { due_at, seen: held.stored.run.inbox_seq };

@@ -2,11 +2,14 @@ use super::executor::Returned;
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{
-    Answered, CauseKind, Event, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome, Text,
-    Timestamp, Update, bounded, transition,
+    Agenda, Answered, CauseKind, Event, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
+    Text, Timestamp, Update, agenda, bounded, transition,
 };
 use crate::repository::check_update;
 use crate::step::Reply;
+
+/// Of so many runs that ended the end is decided on in one update.
+const MANY_ENDS: usize = 256;
 
 impl Worker {
     /// Decides on everything that came back, in one update.
@@ -36,6 +39,33 @@ impl Worker {
         match all {
             Some(update) => self.commit(slot, update, now),
             None => self.go_on(slot),
+        }
+    }
+
+    /// Decides on all that is said of runs which this one started and which have ended, in one update: a run with many
+    /// children would else write once for each.
+    pub(super) fn decide_ends(&mut self, slot: SlotId, first: Event, now: Timestamp) {
+        let cap = self.shared.config.crash_cap;
+        let mut next = Some(first);
+        let mut all: Option<Update> = None;
+        for _ in 0..MANY_ENDS {
+            let Some(event) = next.take() else { break };
+            let Some(update) = self.update_for(slot, event, now) else { return };
+            all = Some(match all {
+                Some(all) => all.then(update),
+                None => update,
+            });
+            let Some(held) = self.slots.get(slot) else { return };
+            if held.stored.run.status().is_terminal() {
+                break;
+            }
+            next = match agenda(&held.stored, &held.known.plan, cap, &held.under_way(), now) {
+                Agenda::Decide(event @ Event::ChildEnded { .. }) => Some(event),
+                _ => None,
+            };
+        }
+        if let Some(update) = all {
+            self.commit(slot, update, now);
         }
     }
 

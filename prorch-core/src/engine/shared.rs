@@ -30,6 +30,7 @@ impl Shared {
         let request = ClaimRequest {
             definitions: self.catalog.definitions(),
             limit: 0,
+            by_age: 0,
             suspect: true,
             holder: WorkerId::from_uuid(Uuid::nil()),
             lease: self.config.lease,

@@ -16,6 +16,8 @@ const FIRST_RESEND: Duration = Duration::from_millis(20);
 const LONGEST_RESEND: Duration = Duration::from_secs(5);
 /// Every so many times that a turn is sent again, first after some seconds, that is said for everybody to hear.
 const WORTH_A_WARNING: u32 = 8;
+/// Of so many places that a worker fills, however few at once, one goes to the run that is longest due.
+const BY_AGE: usize = 8;
 /// How often a pass tries to claim.
 const CLAIM_TRIES: u32 = 5;
 
@@ -73,6 +75,7 @@ impl Worker {
         ClaimRequest {
             definitions: self.shared.catalog.definitions(),
             limit,
+            by_age: (self.filled + limit) / BY_AGE,
             suspect: !self.slots.has_suspect(),
             holder: self.me,
             lease: self.shared.config.lease,
@@ -158,6 +161,11 @@ impl Worker {
             self.send_turn();
         }
         for ((of, update), answer) in flight.of.iter().zip(flight.updates.iter()).zip(turn.answers) {
+            let reaches_others = !update.posts.is_empty() || !update.starts.is_empty();
+            if reaches_others && flight.claim_limit == 0 {
+                // Had runs been asked for in this turn, those would be among them.
+                self.look.soon();
+            }
             self.on_answer(*of, update, answer, flight.resent > 0);
         }
         claimed.into_iter().for_each(|slot| self.go_on(slot));
@@ -177,6 +185,7 @@ impl Worker {
             self.look.nothing();
         }
         self.report.claimed += claims.len() as u64;
+        self.filled = (self.filled + claims.len()) % BY_AGE;
         claims.into_iter().filter_map(|claim| self.hold(claim, flight.sent)).collect()
     }
 

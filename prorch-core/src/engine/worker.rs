@@ -50,6 +50,8 @@ pub(crate) struct Worker {
     pub(super) look: Look,
     pub(super) neighbours: Neighbours,
     pub(super) claim_errors: u32,
+    /// How many places were filled since the last that was filled by age.
+    pub(super) filled: usize,
     pub(super) next_tick: Option<Duration>,
     pub(super) stopping: Option<Stop>,
     pub(super) give_up_at: Option<Duration>,
@@ -84,6 +86,7 @@ impl Worker {
             look: Look::new(),
             neighbours: Neighbours::new(),
             claim_errors: 0,
+            filled: 0,
             next_tick: None,
             stopping: None,
             give_up_at: None,

@@ -1,6 +1,8 @@
+use std::collections::BTreeSet;
+
 use super::{
-    Event, Mail, Message, MessageId, Plan, Position, Run, StagePlan, Status, StepPlan, StepRecord, StoredRun,
-    Text, Timestamp,
+    Event, Mail, Message, MessageId, Plan, Position, Run, RunState, StagePlan, Status, StepPlan, StepRecord,
+    StoredRun, Text, Timestamp,
 };
 
 /// What is to be done with a run that a worker holds.
@@ -72,9 +74,12 @@ impl Look<'_> {
         if self.under_way.is_empty() { agenda } else { Agenda::Await }
     }
 
-    /// The first message that is about the run and not about one of its steps.
+    /// What the messages say that are about the run and not about one of its steps: a cancel and the end of a child in
+    /// the order of their coming, or else what was said last of pausing and resuming.
     fn mail(&self) -> Option<Agenda> {
-        let event = self.run.untaken().find_map(control_event)?;
+        let said = || self.run.untaken().filter_map(control_event);
+        let is_switch = |event: &Event| matches!(event, Event::Pause { .. } | Event::Resume { .. });
+        let event = said().find(|event| !is_switch(event)).or_else(|| said().last())?;
         let needs_no_quiet = matches!(event, Event::ChildEnded { .. });
         Some(if needs_no_quiet { Agenda::Decide(event) } else { self.alone(Agenda::Decide(event)) })
     }
@@ -139,7 +144,8 @@ impl Look<'_> {
 
     /// What is to be done with the open records of the stage.
     fn members(&self, open: &[(StepRecord, &StepPlan)]) -> Agenda {
-        let idle = || open.iter().filter(|(record, _)| !self.under_way.contains(&record.position));
+        let under_way: BTreeSet<&Position> = self.under_way.iter().collect();
+        let idle = || open.iter().filter(|(record, _)| !under_way.contains(&record.position));
         let mut due: Vec<&StepRecord> =
             idle().map(|(record, _)| record).filter(|record| self.is_due(record)).collect();
         let crashes = self.run.run.state.crashes;
@@ -208,9 +214,11 @@ impl StoredRun {
     }
 
     /// Up to where a decision that took `taken` has done with the inbox: a message about the run that it leaves there
-    /// counts as not seen, so that the run is due at once for it.
-    pub(super) fn seen(&self, taken: &[MessageId]) -> u64 {
-        let left = self.untaken().filter(|message| !taken.contains(&message.id));
+    /// counts as not seen, so that the run is due at once for it; but for the pause that a run which is paused in its
+    /// `next` state keeps there.
+    pub(super) fn seen(&self, taken: &[MessageId], next: &RunState) -> u64 {
+        let is_kept = |message: &Message| next.paused && message.mail == Mail::Pause;
+        let left = self.untaken().filter(|message| !taken.contains(&message.id) && !is_kept(message));
         let first = left.filter(|message| control_event(message).is_some()).map(|message| message.seq).min();
         first.map_or(self.run.inbox_seq, |seq| seq.saturating_sub(1))
     }

@@ -33,7 +33,7 @@ impl Decision {
     /// The update that writes this decision about `run`.
     #[must_use]
     pub fn into_update(self, run: &StoredRun, guard: Guard, now: Timestamp) -> Update {
-        let seen = run.seen(&self.taken);
+        let seen = run.seen(&self.taken, self.state.as_ref().unwrap_or(&run.run.state));
         let release = |due_at| Hold::Release { due_at, seen };
         let hold = match self.next {
             Next::GoOn if matches!(guard, Guard::Idle(_)) => release(Some(now)),

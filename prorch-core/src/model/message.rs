@@ -57,4 +57,11 @@ impl Message {
     pub const fn new(id: MessageId, mail: Mail, now: Timestamp) -> Self {
         Self { id, seq: 0, at: now, taken: false, mail }
     }
+
+    /// Whether an idle run in this status is due for it at once. A run that was not begun waits for no signal: one that is
+    /// to begin later must not begin now because of it.
+    #[must_use]
+    pub const fn wakes(&self, status: Status) -> bool {
+        !matches!((status, &self.mail), (Status::Created, Mail::Signal { .. }))
+    }
 }

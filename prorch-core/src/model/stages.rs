@@ -112,10 +112,12 @@ impl Facts<'_> {
         if self.here(&draft).any(is_bad) {
             return if is_quiet { self.settle(draft) } else { draft.decision(Next::GoOn) };
         }
-        let idle = |record: &&StepRecord| record.is_open() && !self.under_way.contains(&record.position);
-        let wakes =
-            self.here(&draft).filter(idle).filter_map(|record| self.wakes(record, &draft.taken)).min();
-        if !is_quiet || wakes.is_some_and(|at| at <= self.now) {
+        if !is_quiet {
+            return draft.decision(Next::GoOn);
+        }
+        let open = self.here(&draft).filter(|record| record.is_open());
+        let wakes = open.filter_map(|record| self.wakes(record, &draft.taken)).min();
+        if wakes.is_some_and(|at| at <= self.now) {
             return draft.decision(Next::GoOn);
         }
         let mut draft = draft;

@@ -57,8 +57,8 @@ pub fn transition(
         (Created | Pending, Event::Crashed(position)) => facts.crash(position),
         (Created | Pending, Event::Leave(why)) => facts.leave(why),
         (Created | Pending, Event::Cancel { reason, message }) => facts.cancel(reason, message),
-        (Created | Pending, Event::Pause { message }) => facts.pause(true, message),
-        (Created | Pending, Event::Resume { message }) => facts.pause(false, message),
+        (Created | Pending, Event::Pause { .. }) => facts.pause(true),
+        (Created | Pending, Event::Resume { .. }) => facts.pause(false),
         (Failed, Event::Retry) => facts.reopen(),
         (status, _) => return Err(Refusal { status, event: kind }),
     })
@@ -235,7 +235,9 @@ impl Facts<'_> {
         self.ended(draft, Status::Cancelled)
     }
 
-    fn pause(&self, paused: bool, message: Option<MessageId>) -> Decision {
+    /// A pause stays in the inbox until it is resumed. So it is not lost when the run can't be paused yet, since more came
+    /// for it than is known here.
+    fn pause(&self, paused: bool) -> Decision {
         let state = RunState { paused, ..self.run.run.state.clone() };
         let mut here = self.run.current().filter(|record| record.is_open()).peekable();
         let due = if here.peek().is_some() {
@@ -245,8 +247,9 @@ impl Facts<'_> {
         } else {
             self.run.run.due_at
         };
-        let taken = message.into_iter().collect();
-        Draft { state: Some(state), taken, ..Draft::default() }.decision(Next::Wait(due))
+        let is_done = |mail: &Mail| *mail == Mail::Resume || *mail == Mail::Pause && !paused;
+        let taken = self.run.untaken().filter(|message| is_done(&message.mail)).map(|message| message.id);
+        Draft { state: Some(state), taken: taken.collect(), ..Draft::default() }.decision(Next::Wait(due))
     }
 
     fn reopen(&self) -> Decision {

@@ -57,6 +57,9 @@ pub enum Hold {
     Claim(Lease),
     /// It ends, and with it the epoch's power. The run is due at the given time, or at once when a message came that
     /// the decision had not seen.
+    ///
+    /// When more came in than the decision knew, the run is due at once, and a state that pauses it is written as one
+    /// that does not: whoever claims it next decides on what came.
     Release {
         /// When the run wants to be looked at next.
         due_at: Option<Timestamp>,
@@ -263,7 +266,10 @@ impl Update {
             }
             Hold::Release { due_at, seen } => {
                 run.lease = None;
-                run.due_at = if run.inbox_seq > seen { Some(self.at) } else { due_at };
+                let has_seen_all = run.inbox_seq <= seen;
+                run.due_at = if has_seen_all { due_at } else { Some(self.at) };
+                // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
+                run.state.paused &= has_seen_all || self.state.is_none();
             }
         }
         if run.state.status.is_terminal() {
@@ -274,7 +280,8 @@ impl Update {
 }
 
 impl StoredRun {
-    /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message.
+    /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message, or
+    /// the message is nothing to wake it for ([`Message::wakes`]).
     pub fn receive(&mut self, message: &Message) {
         let known = self.inbox.iter().any(|other| other.id == message.id);
         if known || self.run.state.status.is_terminal() {
@@ -282,7 +289,7 @@ impl StoredRun {
         }
         self.run.inbox_seq += 1;
         self.inbox.push(Message { seq: self.run.inbox_seq, taken: false, ..message.clone() });
-        if self.run.lease.is_none() {
+        if self.run.lease.is_none() && message.wakes(self.run.status()) {
             self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
         }
     }

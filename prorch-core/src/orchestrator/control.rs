@@ -5,8 +5,8 @@ use super::start::encode;
 use crate::engine::new_id;
 use crate::error::Error;
 use crate::model::{
-    Answer, Event, EventKind, Guard, MAX_REASON, Mail, Message, MessageId, Part, Plan, Refusal, RunId,
-    StoredRun, Text, Update, bounded, transition,
+    Answer, Event, EventKind, Guard, Hold, MAX_REASON, Mail, Message, MessageId, Part, Plan, Post, Refusal,
+    RunId, StoredRun, Text, Update, bounded, transition,
 };
 use crate::payload::Payload;
 use crate::repository::{Asked, MAX_NAME_BYTES, StoreError, StoreErrorKind, ask};
@@ -100,9 +100,13 @@ impl Orchestrator {
                 Ok(decision) => decision,
                 Err(refusal) => return Err(Unsure::or_refused(unsure, id, refusal)),
             };
-            let update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
+            let mut update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
+            if let (Event::Pause { .. }, Some(mail)) = (event, &mail) {
+                keep(&mut update, mail.clone());
+            }
             let Asked { answer, unknown } = self.write(update.clone()).await?;
             match answer {
+                Answer::Applied { inbox_seq } if defers(&update, inbox_seq) => return Ok(Told::Delivered),
                 Answer::Applied { .. } => return Ok(self.done(id)),
                 // Somebody claimed or changed it since it was read (or this did, by an answer that got lost): read it
                 // again.
@@ -154,6 +158,21 @@ impl Orchestrator {
             None => Arc::new(Plan { definition: stored.run.definition.clone(), stages: Vec::new() }),
         }
     }
+}
+
+/// Puts what an update does into the run's inbox with it, as known to it: there it waits if the update can't do it yet.
+fn keep(update: &mut Update, mail: Mail) {
+    let message = Message::new(MessageId::from_uuid(new_id(update.at)), mail, update.at);
+    update.posts.push(Post { to: update.run, message });
+    if let Hold::Release { seen, .. } = &mut update.hold {
+        *seen += 1;
+    }
+}
+
+/// Whether an update that pauses a run leaves that to whoever claims it next, since more came for the run meanwhile.
+fn defers(update: &Update, inbox_seq: u64) -> bool {
+    let pauses = update.state.as_ref().is_some_and(|state| state.paused);
+    pauses && matches!(update.hold, Hold::Release { seen, .. } if inbox_seq > seen)
 }
 
 /// A write of which it is not known whether it was applied.

@@ -74,8 +74,8 @@ pub trait Repository: Send + Sync + 'static {
     /// A claim takes the right to work on up to `limit` runs that are due, each with what a decision needs
     /// ([`Part::Work`]). Every claim is durable when this returns. Two workers never get one run.
     ///
-    /// Of eight places seven go to the most urgent runs, and among those to the longest due; one goes to the longest
-    /// due of any priority: so no run starves.
+    /// So many places as [`ClaimRequest::by_age`] says go to the longest due of any priority, the others to the most urgent,
+    /// and among those to the longest due. A worker asks for one place in eight by age: so no run starves.
     ///
     /// # Errors
     ///
@@ -129,6 +129,8 @@ pub struct ClaimRequest {
     pub definitions: Arc<[Definition]>,
     /// At most so many runs.
     pub limit: usize,
+    /// So many of them those that are longest due, whatever their priority.
+    pub by_age: usize,
     /// Whether one run that is suspect of killing its worker may be among them: never more than one, and none
     /// while the worker has another.
     pub suspect: bool,
@@ -222,7 +224,7 @@ mod provided {
         };
         let mut found = BTreeMap::new();
         let mut order = Vec::new();
-        let by_age = request.limit / 8;
+        let by_age = request.by_age.min(request.limit);
         let mut searches = vec![
             Filter { order: Order::Due, limit: by_age, ..due.clone() },
             Filter { order: Order::Urgency, limit: request.limit, ..due.clone() },

@@ -44,17 +44,27 @@ fn a_signal_calls_the_step_that_waits_for_it_before_its_time() {
 }
 
 #[test]
-fn mail_about_the_run_goes_before_everything_in_the_order_of_its_coming() {
+fn mail_about_the_run_goes_before_everything_and_the_last_of_it_counts() {
     let mut stored = pending_at(1);
     stored.run.state.crashes = 9;
+    let id = |n| Some(MessageId::from_bytes([n; 16]));
     stored.receive(&signal(1, "go"));
     stored.receive(&message(2, Mail::Pause));
-    stored.receive(&message(3, Mail::Cancel { reason: text("enough") }));
-    let id = |n| Some(MessageId::from_bytes([n; 16]));
     assert_eq!(next(&stored, 5), Agenda::Decide(Event::Pause { message: id(2) }));
-    stored.inbox[1].taken = true;
-    let cancel = Event::Cancel { reason: text("enough"), message: id(3) };
-    assert_eq!(next(&stored, 5), Agenda::Decide(cancel));
+    stored.receive(&message(3, Mail::Resume));
+    assert_eq!(next(&stored, 5), Agenda::Decide(Event::Resume { message: id(3) }));
+    stored.receive(&message(4, Mail::Pause));
+    assert_eq!(next(&stored, 5), Agenda::Decide(Event::Pause { message: id(4) }));
+}
+
+#[test]
+fn a_cancel_goes_before_what_else_is_said_about_the_run() {
+    let mut stored = pending_at(1);
+    stored.receive(&message(1, Mail::Pause));
+    stored.receive(&message(2, Mail::Cancel { reason: text("enough") }));
+    stored.receive(&message(3, Mail::Resume));
+    let message = Some(MessageId::from_bytes([2; 16]));
+    assert_eq!(next(&stored, 5), Agenda::Decide(Event::Cancel { reason: text("enough"), message }));
 }
 
 #[test]

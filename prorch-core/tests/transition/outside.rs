@@ -88,15 +88,42 @@ fn a_signal_that_came_before_a_pause_is_not_slept_through() {
 
 #[test]
 fn a_control_message_is_taken_by_what_it_causes() {
-    let id = Some(MessageId::from_bytes([1; 16]));
+    let id = |n| MessageId::from_bytes([n; 16]);
     let mut stored = pending_at(1);
-    stored.receive(&message(1, Mail::Pause));
-    for event in [
-        Event::Pause { message: id },
-        Event::Resume { message: id },
-        Event::Cancel { reason: text(""), message: id },
+    stored.receive(&message(1, Mail::Resume));
+    stored.receive(&message(2, Mail::Pause));
+    for (event, taken) in [
+        (Event::Pause { message: Some(id(2)) }, vec![id(1)]),
+        (Event::Resume { message: Some(id(1)) }, vec![id(1), id(2)]),
+        (Event::Cancel { reason: text(""), message: Some(id(2)) }, vec![id(2)]),
     ] {
-        assert_eq!(decide(&stored, &plan(), event.clone(), at(5)).taken, Vec::from_iter(id), "{event:?}");
+        assert_eq!(decide(&stored, &plan(), event.clone(), at(5)).taken, taken, "{event:?}");
+    }
+}
+
+#[test]
+fn a_pause_waits_in_the_inbox_for_its_resume_and_wakes_nobody() {
+    let mut stored = held_at(1);
+    stored.receive(&message(1, Mail::Pause));
+    let pause = decide(&stored, &plan(), Event::Pause { message: None }, at(5));
+    let update = pause.into_update(&stored, Guard::Held(stored.run.epoch, holder()), at(5));
+    assert!(matches!(update.hold, Hold::Release { seen: 1, .. }), "{update:?}");
+    assert!(matches!(update.apply(&mut stored), Answer::Applied { .. }));
+    assert!(stored.run.state.paused && stored.untaken().count() == 1);
+    act(&mut stored, &plan(), Event::Resume { message: None }, at(6));
+    assert!(!stored.run.state.paused && stored.untaken().count() == 0);
+}
+
+#[test]
+fn a_run_is_not_paused_before_all_is_seen_that_came_for_it() {
+    for mail in [Mail::Resume, Mail::Cancel { reason: text("enough") }] {
+        let mut stored = held_at(1);
+        stored.receive(&message(1, Mail::Pause));
+        let pause = decide(&stored, &plan(), Event::Pause { message: None }, at(5));
+        let update = pause.into_update(&stored, Guard::Held(stored.run.epoch, holder()), at(5));
+        stored.receive(&message(2, mail.clone()));
+        assert!(matches!(update.apply(&mut stored), Answer::Applied { .. }));
+        assert!(stored.run.is_due(at(5)) && !stored.run.state.paused, "{mail:?} would wait there for good");
     }
 }
 

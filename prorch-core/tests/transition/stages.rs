@@ -284,6 +284,21 @@ fn a_child_that_finishes_finishes_its_step() {
     assert_eq!(stored.records[&member(3, 0)].output, None, "the child keeps what it handed on");
 }
 
+/// A pause that leaves something undecided does not hold: the run would be claimed and paused for ever.
+#[test]
+fn how_a_child_ended_is_decided_on_before_a_pause_that_came_earlier() {
+    let (mut stored, plan) = (with_child(), wide());
+    stored.receive(&message(1, Mail::Pause));
+    stored.receive(&message(2, ended(Status::Finished, None)));
+    let Agenda::Decide(event) = agenda(&stored, &plan, 5, &[], at(1)) else { panic!() };
+    assert!(matches!(event, Event::ChildEnded { .. }), "{event:?}");
+    next(&mut stored, &plan, event, &[]);
+    let Agenda::Decide(event) = agenda(&stored, &plan, 5, &[], at(1)) else { panic!() };
+    assert!(matches!(event, Event::Pause { .. }), "{event:?}");
+    next(&mut stored, &plan, event, &[]);
+    assert!(stored.run.state.paused);
+}
+
 #[test]
 fn a_child_that_fails_fails_its_parent_with_its_id_and_a_retry_starts_another() {
     let mut stored = with_child();

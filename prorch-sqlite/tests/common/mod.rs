@@ -25,6 +25,7 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
     ClaimRequest {
         definitions: Arc::from([definition()]),
         limit,
+        by_age: limit / 8,
         suspect: true,
         leases: Leases::ByTime,
         holder: WorkerId::from_bytes([7; 16]),

@@ -217,6 +217,7 @@ pub(super) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
     ClaimRequest {
         definitions: [known()].into(),
         limit,
+        by_age: limit / 8,
         suspect: false,
         leases: Leases::ByTime,
         holder: worker(1),

@@ -114,6 +114,7 @@ macro_rules! conformance {
                     the_answer_tells_how_many_messages_came,
                     a_release_that_has_seen_all_waits,
                     a_release_that_has_not_seen_all_is_due_at_once,
+                    a_release_that_has_not_seen_all_does_not_pause,
                     a_post_in_the_same_batch_is_not_overlooked,
                     a_taken_message_leaves_the_inbox_and_the_count_stays,
                     taking_what_is_not_there_does_nothing,
@@ -121,6 +122,7 @@ macro_rules! conformance {
                 posts: [
                     it_wakes_an_idle_run,
                     it_leaves_an_earlier_due_time,
+                    a_signal_does_not_wake_a_run_that_was_not_begun,
                     it_does_not_touch_a_held_run,
                     one_to_a_run_that_ended_is_closed,
                     one_to_a_run_that_is_missing_is_closed,

@@ -1,8 +1,8 @@
 //! Runs that are started by a record of another run, and what that run hears of them.
 
 use prorch_core::repository::{
-    Answer, Child, Hold, Mail, Message, NewRun, Parent, Part, RecordWrite, Repository, Run, Saved, Status,
-    StepRecord, Text, Update,
+    Answer, Child, Filter, Hold, Mail, Message, NewRun, Parent, Part, RecordWrite, Repository, Run, Saved,
+    Status, StepRecord, Text, Update,
 };
 
 use super::bench::{
@@ -149,5 +149,7 @@ pub async fn a_thousand_children_in_one_update<R: Repository>(bench: Bench<R>) {
     for item in [0, 500, 999] {
         assert_eq!(bench.row(u64::from(item) + 2).await, Run::new(child(u64::from(item) + 2, 1, item)));
     }
-    assert_eq!(bench.claim(&request(2_000, at(1))).await.len(), 1_000);
+    let all = Filter { limit: 2_000, ..Filter::all() };
+    assert_eq!(bench.find(&all).await.len(), 1_001);
+    assert_eq!(bench.claim(&request(9, at(1))).await.len(), 9);
 }

@@ -40,7 +40,9 @@ pub async fn of_eight_places_one_goes_to_the_longest_due<R: Repository>(bench: B
     let claimed = bench.claimed(&request(8, at(0))).await;
     assert_eq!(claimed, [1, 2, 3, 4, 5, 6, 7, 42]);
     let claimed = bench.claimed(&request(7, at(0))).await;
-    assert_eq!(claimed, [8, 9, 10, 11, 12, 13, 14], "of fewer places none");
+    assert_eq!(claimed, [8, 9, 10, 11, 12, 13, 14], "of fewer places none, if nothing is said");
+    let by_age = ClaimRequest { by_age: 2, ..request(1, at(0)) };
+    assert_eq!(bench.claimed(&by_age).await, [43], "but no more than there are");
 }
 
 pub async fn of_sixteen_places_two_go_to_the_longest_due<R: Repository>(bench: Bench<R>) {

@@ -1,6 +1,6 @@
 //! Messages wait in the order in which they came, and none is slept through.
 
-use prorch_core::repository::{Hold, Mail, Message, Repository, Status, Text, Update};
+use prorch_core::repository::{Hold, Mail, Message, Repository, RunState, Status, Text, Update};
 
 use super::bench::{Bench, applied, at, id, message_id, new_run, position, post, signal, signal_at, worker};
 
@@ -78,6 +78,19 @@ pub async fn a_release_that_has_not_seen_all_is_due_at_once<R: Repository>(bench
         let hold = Hold::Release { due_at, seen: 1 };
         assert_eq!(bench.update(Update { hold, at: at(7), ..held.keep() }).await, applied(2));
         assert_eq!(bench.row(n).await.due_at, Some(at(7)));
+    }
+}
+
+/// A paused run is not claimed: what it does not know it would not get to know.
+pub async fn a_release_that_has_not_seen_all_does_not_pause<R: Repository>(bench: Bench<R>) {
+    for (n, seen, pauses) in [(1, 0, false), (2, 1, true)] {
+        let held = bench.held(n).await;
+        bench.post(n, signal(n)).await;
+        let state = Some(RunState { paused: true, ..held.stored.run.state.clone() });
+        let hold = Hold::Release { due_at: None, seen };
+        assert_eq!(bench.update(Update { state, hold, at: at(7), ..held.keep() }).await, applied(1));
+        let row = bench.row(n).await;
+        assert_eq!((row.state.paused, row.is_due(at(7))), (pauses, !pauses), "run {n}");
     }
 }
 

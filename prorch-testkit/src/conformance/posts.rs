@@ -1,8 +1,8 @@
 //! What a post does to the run that it is for, and to the update that carries it.
 
-use prorch_core::repository::{Answer, Hold, NewRun, Repository, Status, Update};
+use prorch_core::repository::{Answer, Hold, Mail, Message, NewRun, Repository, Status, Text, Update};
 
-use super::bench::{Bench, applied, at, new_run, post, signal, signal_at};
+use super::bench::{Bench, applied, at, message_id, new_run, post, signal, signal_at};
 
 /// An idle run that is due at the given time.
 async fn idle<R: Repository>(bench: &Bench<R>, n: u64, due_at: Option<prorch_core::repository::Timestamp>) {
@@ -23,6 +23,15 @@ pub async fn it_leaves_an_earlier_due_time<R: Repository>(bench: Bench<R>) {
     bench.save([NewRun { due_at: at(3), ..new_run(1) }]).await;
     bench.post(1, signal_at(1, at(7))).await;
     assert_eq!(bench.row(1).await.due_at, Some(at(3)));
+}
+
+pub async fn a_signal_does_not_wake_a_run_that_was_not_begun<R: Repository>(bench: Bench<R>) {
+    bench.save([1, 2].map(|n| NewRun { due_at: at(60), ..new_run(n) })).await;
+    assert_eq!(bench.post(1, signal_at(1, at(7))).await, applied(1));
+    assert_eq!(bench.row(1).await.due_at, Some(at(60)), "it is to begin later");
+    let cancel = Message::new(message_id(2), Mail::Cancel { reason: Text::from("enough") }, at(7));
+    assert_eq!(bench.post(2, cancel).await, applied(1));
+    assert_eq!(bench.row(2).await.due_at, Some(at(7)));
 }
 
 pub async fn it_does_not_touch_a_held_run<R: Repository>(bench: Bench<R>) {
