@@ -328,7 +328,7 @@ mod tests {
         connection
             .execute_batch(
                 "INSERT INTO pipelines VALUES (1, 'known'), (2, 'unknown');
-                 INSERT INTO definitions VALUES (1, 1, 1), (2, 2, 1);",
+                 INSERT INTO definitions VALUES (1, 1, 1, ''), (2, 2, 1, '');",
             )
             .unwrap();
         let insert =
@@ -349,7 +349,7 @@ mod tests {
         let mut definitions = Definitions::prepare(connection).unwrap();
         let mut due = Due::prepare(connection).unwrap();
         let now = Timestamp::from_micros(10);
-        let known = Definition { pipeline: "known".into(), fingerprint: 1 };
+        let known = Definition::new("known", 1);
         let request = ClaimRequest {
             definitions: [known].into(),
             limit: 100,

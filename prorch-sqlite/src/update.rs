@@ -24,6 +24,8 @@ const WRITE_RECORD: &str =
     state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at, child,
     generation)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+/// To one of its own pipeline.
+const WRITE_DEFINITION: &str = "UPDATE runs SET definition = ?2 WHERE run = ?1 AND pipeline = ?3";
 const REMOVE_RECORD: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
 
 /// Everything that an update may write.
@@ -32,6 +34,7 @@ pub(crate) struct Updates<'c> {
     inboxes: Inboxes<'c>,
     pub(crate) inserts: Inserts<'c>,
     write_state: Statement<'c>,
+    write_definition: Statement<'c>,
     write_record: Statement<'c>,
     remove_record: Statement<'c>,
 }
@@ -43,6 +46,7 @@ impl<'c> Updates<'c> {
             inboxes: Inboxes::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
+            write_definition: connection.prepare(WRITE_DEFINITION)?,
             write_record: connection.prepare(WRITE_RECORD)?,
             remove_record: connection.prepare(REMOVE_RECORD)?,
         })
@@ -60,6 +64,9 @@ impl<'c> Updates<'c> {
         }
         let mut hot = found;
         if update.guard != Guard::Post {
+            if !self.write_definition(definitions, hot.place, update)? {
+                return Ok(Answer::Rejected(Update::OTHER_PIPELINE.into()));
+            }
             self.write_parts(&mut hot, update)?;
         }
         for post in update.posts.iter().filter(|post| post.to == update.run) {
@@ -93,6 +100,19 @@ impl<'c> Updates<'c> {
             self.write_record(hot.place, record)?;
         }
         self.inboxes.take(hot.place, &update.taken)
+    }
+
+    /// Says whether the run may be stored under what the update says: nothing is written if not.
+    fn write_definition(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        place: i64,
+        update: &Update,
+    ) -> Result<bool, Fault> {
+        let Some(definition) = &update.definition else { return Ok(true) };
+        let interned = definitions.intern(definition)?;
+        let written = self.write_definition.execute([place, interned.definition, interned.pipeline])?;
+        Ok(written > 0)
     }
 
     fn write_record(&mut self, place: i64, record: &StepRecord) -> Result<(), Fault> {

@@ -15,6 +15,8 @@ mod run;
 mod update;
 mod filter;
 mod outcome;
+mod list;
+mod fit;
 mod plan;
 mod event;
 mod decision;
@@ -25,8 +27,12 @@ mod stages;
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
 pub use event::{Event, EventKind, Refusal};
+pub use fit::{Fit, Here};
 pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
 pub use id::{Epoch, Locator, MessageId, RunId, WorkerId};
+pub use list::{
+    FIRST_VERSION, ListedForm, ListedKind, ListedStage, ListedStep, StepList, type_name,
+};
 pub use message::{Mail, Message};
 pub use outcome::{Answered, Hook, Kept, Outcome};
 pub use plan::{Plan, StagePlan, StepPlan, definition_key};

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, Status, StoreError,
+    Answer, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, Status, StoreError,
     StoreErrorKind, StoredRun, Text, Update,
 };
 
@@ -148,8 +148,14 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
         text(state.output.as_ref(), "the run's output")?;
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
+    update.definition.as_ref().map_or(Ok(()), check_definition)?;
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
+}
+
+fn check_definition(definition: &Definition) -> Result<(), Text> {
+    name(&definition.pipeline, "the pipeline's name")?;
+    text(Some(&definition.list), "the list of steps")
 }
 
 fn check_mail(mail: &Mail) -> Result<(), Text> {
@@ -170,7 +176,7 @@ fn check_mail(mail: &Mail) -> Result<(), Text> {
 ///
 /// The reason, in words.
 pub fn check_new(new: &NewRun) -> Result<(), Text> {
-    name(&new.definition.pipeline, "the pipeline's name")?;
+    check_definition(&new.definition)?;
     if let Some(key) = &new.key {
         name(key, "the key")?;
     }
