@@ -115,6 +115,7 @@ fn contract(
         )]
         impl #pipeline {
             #[doc(hidden)]
+            #[allow(unreachable_pub)]
             #function
         }
     })
