@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prorch_core::clock::ManualClock;
+use prorch_core::config::OrchestratorConfig;
 use prorch_core::error::Error;
 use prorch_core::model::{CauseKind, Status};
 use prorch_core::orchestrator::{Orchestrator, Told};
@@ -166,8 +167,11 @@ pipeline!(Mooded: u64 => u64, [Moody: u64, Double: u64]);
 pipeline!(Nap: u64 => u64, [Sleepy: u64]);
 
 fn orchestrator(clock: &ManualClock, script: Script) -> Orchestrator {
+    // Tests move the clock by seconds in each millisecond: a worker that was not scheduled meanwhile keeps its runs.
+    let config = OrchestratorConfig::default().lease(Duration::from_secs(24 * 3_600));
     Orchestrator::builder(MemoryRepository::new())
         .clock(clock.clone())
+        .config(config)
         .resource(script)
         .pipeline::<Chain>()
         .pipeline::<Mooded>()

@@ -25,6 +25,7 @@ mod handed;
 mod executor;
 mod leases;
 mod neighbours;
+mod adopt;
 mod left;
 
 pub use left::LeftRun;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::adopt::{Adoption, Sight};
 use super::left::{Named, left};
 use super::look::Look;
 use super::neighbours::Neighbours;
@@ -58,6 +59,7 @@ pub(crate) struct Worker {
     pub(super) failure: Option<Error>,
     pub(super) report: PassReport,
     pub(super) named: Named,
+    pub(super) adoption: Adoption,
     jitter: u64,
 }
 
@@ -93,6 +95,7 @@ impl Worker {
             failure: None,
             report: PassReport::default(),
             named: Named::default(),
+            adoption: Adoption::new(),
             jitter: me.as_u64_pair().1,
         }
     }
@@ -107,10 +110,12 @@ impl Worker {
             })
             .await;
         }
+        self.begin_pass().await;
         while !self.is_done() {
             self.gather().await;
             self.send_turn();
             self.look_out();
+            self.look_for_others();
             if self.is_done() {
                 break;
             }
@@ -124,6 +129,15 @@ impl Worker {
         self.end().await
     }
 
+    /// A pass goes on with runs of other lists as well.
+    async fn begin_pass(&mut self) {
+        if let Mode::Pass(now) = self.mode
+            && let Err(error) = Sight::look_for_pass(&self.shared, now).await
+        {
+            self.failure = Some(Error::Store(error));
+        }
+    }
+
     async fn end(mut self) -> Result<PassReport, Error> {
         self.say_what_was_done();
         let held: Vec<SlotId> = self.slots.iter().map(|(slot, _)| slot).collect();
@@ -132,7 +146,7 @@ impl Worker {
             return Err(failure);
         }
         let Mode::Pass(now) = self.mode else { return Ok(self.report) };
-        let left = left(&self.shared, now).await?;
+        let left = left(&self.shared, self.mode, now).await?;
         Ok(self.report.with_left(left.into_runs()))
     }
 
@@ -191,6 +205,7 @@ impl Worker {
             Inbound::Again { slot, position, why, read } => self.on_read_again(slot, position, why, read),
             Inbound::Outlook(question, read) => self.on_outlook(question, read),
             Inbound::Left(left) => self.on_left(left),
+            Inbound::Others { sight, looked, took } => self.on_others(sight, looked, took),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -231,6 +246,7 @@ impl Worker {
         let question = (idle && self.look.should_ask()).then(|| self.look.question());
         if question.is_some() {
             self.look_for_left();
+            self.adoption.hint();
             self.neighbours.look_soon();
         }
         let is_time =
