@@ -24,6 +24,9 @@ macro_rules! processes {
             killed: [
                 nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed,
             ]
+            builds: [
+                workers_of_an_old_and_a_new_build_lose_nothing_while_both_are_killed,
+            ]
             harm: [
                 a_step_that_aborts_harms_its_own_run_only,
                 a_step_that_uses_up_the_memory_harms_its_own_run_only,

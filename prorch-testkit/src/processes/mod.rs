@@ -22,6 +22,8 @@ pub mod frozen;
 #[doc(hidden)]
 pub mod killed;
 #[doc(hidden)]
+pub mod builds;
+#[doc(hidden)]
 pub mod harm;
 #[doc(hidden)]
 pub mod clocks;
@@ -34,11 +36,11 @@ use prorch_core::repository::Repository;
 pub use child::child;
 pub use journal::{Does, Effect};
 pub use log::LogLine;
-pub use pipelines::{Patient, Plain};
+pub use pipelines::{Changing, Patient, Plain};
 pub use scene::Scene;
 pub use steps::{Act, Order};
 pub use tally::{Tally, assert_quiet};
-pub use task::Time;
+pub use task::{Build, Time};
 pub use worker::{Worker, WorkerSetup};
 
 /// No amount of work in here takes as long as this, even on a slow machine.
