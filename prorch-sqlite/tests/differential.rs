@@ -238,6 +238,7 @@ impl Pair {
         let taken: Vec<_> = taken.filter(|_| self.dice.one_in(2)).collect();
         let mut update = Update { taken, ..Update::new(run, guard, hold, self.now) };
         update.state = state.filter(|_| self.dice.one_in(2));
+        update.definition = self.dice.one_in(5).then(|| self.definition());
         let records = if self.dice.one_in(6) { 20 } else { self.dice.roll(3) };
         update.records = (0..records).map(|_| RecordWrite::New(self.record())).collect();
         if self.dice.one_in(6) {
