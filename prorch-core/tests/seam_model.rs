@@ -51,7 +51,7 @@ impl Without {
             stored.run.due_at = due_at;
         }
         if self == Self::MarksOfTaken {
-            stored.inbox.retain(|message| !message.taken);
+            stored.taken.clear();
         }
         answer
     }

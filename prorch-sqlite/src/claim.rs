@@ -1,6 +1,5 @@
 //! Claims: the runs that are due, each with what a decision needs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prorch_core::model::{MAX_REASON, bounded};
@@ -89,7 +88,7 @@ impl<'c> Claims<'c> {
         place: i64,
     ) -> Result<Option<Claim>, Fault> {
         let Some((locator, run)) = self.reads.at(definitions, place)? else { return Ok(None) };
-        let bare = StoredRun { run, locator, records: BTreeMap::new(), inbox: Vec::new() };
+        let bare = StoredRun::bare(run, locator);
         let mut stored = self.reads.work(bare)?;
         let lease = Lease::new(request.holder, request.now, request.lease);
         let update = stored.run.claim(lease, request.now);

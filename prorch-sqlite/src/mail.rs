@@ -10,7 +10,7 @@ use crate::error::Fault;
 /// The columns of [`message`], in its order.
 macro_rules! message_columns {
     () => {
-        "id, seq, at, taken, kind, position, child, status, name, body"
+        "id, seq, at, kind, position, child, status, name, body"
     };
 }
 pub(crate) use message_columns;
@@ -53,9 +53,8 @@ pub(crate) fn message(row: &Row<'_>) -> Result<Message, Fault> {
     let id = MessageId::from_bytes(columns.take()?);
     let seq = columns.bits()?;
     let at = columns.time()?;
-    let taken = columns.flag()?;
     let mail = mail(&mut columns)?;
-    Ok(Message { id, seq, at, taken, mail })
+    Ok(Message { id, seq, at, mail })
 }
 
 fn mail(columns: &mut Columns<'_>) -> Result<Mail, Fault> {

@@ -74,7 +74,7 @@ impl<'c> Reads<'c> {
         let Some((locator, run)) = one(&mut self.by_id, [id.as_bytes()], definitions)? else {
             return Ok(None);
         };
-        let bare = StoredRun { run, locator, records: BTreeMap::new(), inbox: Vec::new() };
+        let bare = StoredRun::bare(run, locator);
         let place = locator.0.cast_signed();
         match part {
             Part::Row => Ok(Some(bare)),

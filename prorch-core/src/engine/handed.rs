@@ -49,6 +49,11 @@ impl Items {
         self.spans.get(item as usize).map(|span| Text::from(&self.list[span.clone()]))
     }
 
+    /// How much memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.len() + self.spans.len() * size_of::<Range<usize>>()
+    }
+
     fn len(&self) -> u32 {
         u32::try_from(self.spans.len()).unwrap_or(u32::MAX)
     }
@@ -119,8 +124,6 @@ impl Worker {
         let now = self.shared.time.now();
         let Some(held) = self.slots.get(slot) else { return };
         held.busy = Busy::Free;
-        self.look_at_lease(slot);
-        let Some(held) = self.slots.get(slot) else { return };
         match handed {
             Ok(handed) => {
                 let width = match &handed {

@@ -24,7 +24,7 @@ impl Worker {
     pub(super) fn look_at_lease(&mut self, slot: SlotId) {
         let length = self.shared.config.lease;
         let Some(held) = self.slots.get(slot).filter(|held| !held.calls().is_empty()) else { return };
-        self.next_tick = earliest(self.next_tick, held.renewed + length / 3);
+        self.next_tick = earliest(self.next_tick, held.renew_at(length));
     }
 
     /// Looks at the leases of all calls under way, if it is time.
@@ -36,7 +36,7 @@ impl Worker {
         let mut due = Vec::new();
         let mut next: Option<Duration> = None;
         for (slot, held) in self.slots.iter() {
-            let (renew, end) = (held.renewed + lease / 3, held.renewed + lease);
+            let (renew, end) = (held.renew_at(lease), held.renewed + lease);
             let is_cancelled = held.stored.waiting_cancel().is_some();
             if held.calls().is_empty() {
                 continue;
@@ -76,6 +76,14 @@ impl Worker {
         update.write(&mut held.stored);
         held.busy = Busy::Writing;
         self.enqueue(slot, update);
+    }
+
+    /// The store refused a renewal, which drops nothing: it is asked again a little later, as long as the lease lasts.
+    pub(super) fn renew_again(&mut self, slot: SlotId) {
+        let (elapsed, lease) = (self.shared.clock.elapsed(), self.shared.config.lease);
+        let Some(held) = self.slots.get(slot) else { return };
+        held.renew_again = elapsed + lease / 12;
+        self.free(slot);
     }
 
     /// Drops the calls of a run that was cancelled, and lets the cancel take effect.

@@ -22,6 +22,7 @@ mod calls;
 mod decide;
 mod reading;
 mod handed;
+mod lists;
 mod executor;
 mod leases;
 mod neighbours;

@@ -14,7 +14,7 @@ impl Worker {
         let under_way = held.under_way();
         let mut written = update.records.iter().map(|write| write.record().position);
         if !under_way.is_empty() && written.clone().all(|position| under_way.contains(&position)) {
-            self.free(slot);
+            self.renew_again(slot);
             return;
         }
         match written.find(|position| !under_way.contains(position)) {

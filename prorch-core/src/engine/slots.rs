@@ -25,6 +25,8 @@ pub(super) struct Held {
     pub(super) known: Arc<Known>,
     /// When the claim or its last renewal was sent, by the clock's `elapsed`.
     pub(super) renewed: Duration,
+    /// When the lease may be renewed again that the store refused to renew.
+    pub(super) renew_again: Duration,
     /// Whether it was suspect of killing its worker when it was claimed.
     pub(super) suspect: bool,
     pub(super) busy: Busy,
@@ -77,6 +79,7 @@ impl Held {
             stored,
             known,
             renewed: sent,
+            renew_again: sent,
             suspect,
             busy: Busy::Free,
             calls: Vec::new(),
@@ -84,6 +87,11 @@ impl Held {
             gathered: None,
             refused: false,
         }
+    }
+
+    /// When the lease, which is so long, is to be renewed.
+    pub(super) fn renew_at(&self, lease: Duration) -> Duration {
+        self.renew_again.max(self.renewed + lease / 3)
     }
 
     /// The calls under way.

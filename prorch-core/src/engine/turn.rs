@@ -208,7 +208,9 @@ impl Worker {
             tracing::error!(run = %claim.stored.run.id, "the store gave a run whose pipeline was not asked for");
             return None;
         };
-        Some(self.slots.insert(Held::new(claim, known, sent)))
+        let mut held = Held::new(claim, known, sent);
+        held.gathered = self.lists.take(held.stored.run.id);
+        Some(self.slots.insert(held))
     }
 
     fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
@@ -249,6 +251,7 @@ impl Worker {
             tracing::debug!(prorch.run = %run.id, status = %run.status(), "the run ended");
             self.shared.waiters.ended(run.id);
         }
+        self.lists.keep(held);
     }
 
     /// The run went to somebody else, or (after a turn that was sent again) it is not known which of the two applied.

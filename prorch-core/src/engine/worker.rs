@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::adopt::{Adoption, Sight};
 use super::left::{Named, left};
+use super::lists::Lists;
 use super::look::Look;
 use super::neighbours::Neighbours;
 use super::slots::{Busy, Held, SlotId, Slots};
@@ -60,6 +61,8 @@ pub(crate) struct Worker {
     pub(super) report: PassReport,
     pub(super) named: Named,
     pub(super) adoption: Adoption,
+    /// Of runs that were given back.
+    pub(super) lists: Lists,
     jitter: u64,
 }
 
@@ -96,6 +99,7 @@ impl Worker {
             report: PassReport::default(),
             named: Named::default(),
             adoption: Adoption::new(),
+            lists: Lists::default(),
             jitter: me.as_u64_pair().1,
         }
     }

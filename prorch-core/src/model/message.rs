@@ -44,9 +44,6 @@ pub struct Message {
     pub seq: u64,
     /// When it was posted.
     pub at: Timestamp,
-    /// Whether a decision took it. The mark is kept until the run is pruned, so that a message that comes late a
-    /// second time is recognised.
-    pub taken: bool,
     /// What it says.
     pub mail: Mail,
 }
@@ -55,7 +52,7 @@ impl Message {
     /// A message that is about to be posted.
     #[must_use]
     pub const fn new(id: MessageId, mail: Mail, now: Timestamp) -> Self {
-        Self { id, seq: 0, at: now, taken: false, mail }
+        Self { id, seq: 0, at: now, mail }
     }
 
     /// Whether an idle run in this status is due for it at once. A run that was not begun waits for no signal: one that is

@@ -1,11 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, Hold, Locator, Message, Metadata, Position, RecordWrite, RunId, Status, StepRecord,
-    Text, Timestamp, Update, WorkerId,
+    Epoch, Fan, Guard, Hold, Locator, Message, MessageId, Metadata, Position, RecordWrite, RunId, Status,
+    StepRecord, Text, Timestamp, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.
@@ -367,8 +367,12 @@ pub struct StoredRun {
     pub locator: Locator,
     /// Records of its steps.
     pub records: BTreeMap<Position, StepRecord>,
-    /// Its messages, in the order in which they came.
+    /// The messages that no decision took, in the order in which they came.
     pub inbox: Vec<Message>,
+    /// The names of those that were taken, kept until the run is pruned, so that one which comes late a second time is
+    /// recognised. Where a part of a run is read, they are left out.
+    #[serde(default)]
+    pub taken: BTreeSet<MessageId>,
 }
 
 impl StoredRun {
@@ -377,7 +381,13 @@ impl StoredRun {
     pub fn new(mut new: NewRun) -> Self {
         let records = std::mem::take(&mut new.records);
         let records = records.into_iter().map(|record| (record.position, record)).collect();
-        Self { run: Run::new(new), locator: Locator::default(), records, inbox: Vec::new() }
+        Self { records, ..Self::bare(Run::new(new), Locator::default()) }
+    }
+
+    /// A row with nothing that hangs on it.
+    #[must_use]
+    pub const fn bare(run: Run, locator: Locator) -> Self {
+        Self { run, locator, records: BTreeMap::new(), inbox: Vec::new(), taken: BTreeSet::new() }
     }
 
     /// Which stage the run is at.
@@ -394,7 +404,7 @@ impl StoredRun {
 
     /// The messages that no decision took.
     pub fn untaken(&self) -> impl Iterator<Item = &Message> {
-        self.inbox.iter().filter(|message| !message.taken)
+        self.inbox.iter()
     }
 
     /// This run with only what `part` names.
@@ -408,7 +418,7 @@ impl StoredRun {
                 Vec::new(),
             ),
         };
-        Self { run: self.run.clone(), locator: self.locator, records, inbox }
+        Self { run: self.run.clone(), locator: self.locator, records, inbox, taken: BTreeSet::new() }
     }
 
     /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does

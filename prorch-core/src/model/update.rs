@@ -252,8 +252,9 @@ impl Update {
             let record = write.record();
             stored.records.insert(record.position, record.clone());
         }
-        for message in stored.inbox.iter_mut().filter(|message| self.taken.contains(&message.id)) {
-            message.taken = true;
+        if !self.taken.is_empty() {
+            let is_taken = |message: &mut Message| self.taken.contains(&message.id);
+            stored.taken.extend(stored.inbox.extract_if(.., is_taken).map(|message| message.id));
         }
     }
 
@@ -297,12 +298,12 @@ impl StoredRun {
     /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message, or
     /// the message is nothing to wake it for ([`Message::wakes`]).
     pub fn receive(&mut self, message: &Message) {
-        let known = self.inbox.iter().any(|other| other.id == message.id);
+        let known = self.taken.contains(&message.id) || self.inbox.iter().any(|other| other.id == message.id);
         if known || self.run.state.status.is_terminal() {
             return;
         }
         self.run.inbox_seq += 1;
-        self.inbox.push(Message { seq: self.run.inbox_seq, taken: false, ..message.clone() });
+        self.inbox.push(Message { seq: self.run.inbox_seq, ..message.clone() });
         if self.run.lease.is_none() && message.wakes(self.run.status()) {
             self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
         }

@@ -2,7 +2,7 @@
 
 use prorch_core::model::{
     Agenda, Answer, Answered, CauseKind, Event, Fan, Hook, Jitter, Kept, Mail, MessageId, Next, Outcome,
-    Part, Plan, Position, RunId, StagePlan, Status, StoredRun, Text, Update, agenda, definition_key,
+    Part, Plan, Position, Run, RunId, StagePlan, Status, StoredRun, Text, Update, agenda, definition_key,
     transition,
 };
 
@@ -215,6 +215,16 @@ fn a_list_is_gone_through_a_few_at_a_time_in_order() {
 }
 
 #[test]
+fn no_further_item_is_come_to_when_one_has_failed() {
+    let (mut stored, plan) = (come_to(2), wide());
+    next(&mut stored, &plan, Event::Opened(5), &[]);
+    let failed = Outcome::Failed(CauseKind::Error, text("no"));
+    assert_eq!(next(&mut stored, &plan, answer(member(2, 0), failed), &[member(2, 1)]), Next::GoOn);
+    assert_eq!(next(&mut stored, &plan, answer(member(2, 1), finished()), &[]), Next::End);
+    assert_eq!(statuses(&stored, 2), [Status::Failed, Status::Finished], "the others have no record");
+}
+
+#[test]
 fn an_empty_list_goes_on_at_once_and_one_at_the_end_ends_the_run() {
     let (mut stored, plan) = (come_to(2), wide());
     assert_eq!(next(&mut stored, &plan, Event::Opened(0), &[]), Next::GoOn);
@@ -397,4 +407,20 @@ fn control_waits_for_the_calls_under_way_and_signals_wake_the_member_that_waits(
     assert_eq!(agenda(&stored, &plan, 5, &[member(1, 1)], at(0)), Agenda::Await);
     let pause = Event::Pause { message: Some(MessageId::from_bytes([2; 16])) };
     assert_eq!(agenda(&stored, &plan, 5, &[], at(0)), Agenda::Decide(pause));
+}
+
+/// A run that is held would be suspect if it were claimed now, since it would count as cut off once more: that is not asked
+/// of one that is held.
+#[test]
+fn the_members_of_a_stage_are_called_one_at_a_time_once_two_calls_were_cut_off() {
+    let (mut stored, plan) = (come_to(1), wide());
+    stored.run.state.crashes = 1;
+    assert_eq!(calls(&stored, &plan, &[], 0), [member(1, 0), member(1, 1)]);
+    assert_eq!(calls(&stored, &plan, &[member(1, 0)], 0), [member(1, 1)]);
+    stored.run.state.crashes = Run::SUSPECT_AFTER;
+    assert_eq!(calls(&stored, &plan, &[], 0), [member(1, 0)]);
+    assert_eq!(agenda(&stored, &plan, 5, &[member(1, 0)], at(0)), Agenda::Await);
+    let later = answer(member(1, 0), Outcome::Pending(Some(seconds(1))));
+    next(&mut stored, &plan, later, &[]);
+    assert_eq!(calls(&stored, &plan, &[], 1), [member(1, 1)], "the one that has not been called since");
 }

@@ -186,5 +186,5 @@ fn whatever_happens_a_run_stays_in_order() {
 }
 
 fn taken(stored: &StoredRun) -> Vec<MessageId> {
-    stored.inbox.iter().filter(|message| message.taken).map(|message| message.id).collect()
+    stored.taken.iter().copied().collect()
 }

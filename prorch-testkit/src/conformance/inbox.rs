@@ -116,7 +116,6 @@ pub async fn a_taken_message_leaves_the_inbox_and_the_count_stays<R: Repository>
     assert_eq!(bench.update(Update { taken: vec![message_id(2)], ..held.keep() }).await, applied(3));
     let work = bench.work(1).await;
     assert_eq!(seqs(&work.inbox), [1, 3]);
-    assert!(work.inbox.iter().all(|message| !message.taken));
     assert_eq!(work.run.inbox_seq, 3);
     assert_eq!(bench.post(1, signal(4)).await, applied(4), "no number is given twice");
 }
