@@ -1,9 +1,9 @@
 use tokio::sync::watch;
 
+use super::Shared;
 use super::executor::{Job, Limit, ReplyTo, Returned, execute};
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
-use super::{Shared, new_id};
 use crate::model::{
     Agenda, Event, Hold, Hook, RunId, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
@@ -78,7 +78,7 @@ impl Worker {
         let limit = Limit::new(step.policy.timeout, deadline);
         let hook = if record.status == Status::Created { Hook::Start } else { Hook::Continue };
         let max_payload = self.shared.config.max_payload;
-        let spawn = RunId::from_uuid(new_id(now));
+        let spawn = RunId::from_uuid(self.shared.new_id(now));
         let invocation = Invocation { hook, input, state: record.state, cx: cx.clone(), max_payload, spawn };
         let job = Job {
             call: Box::new(move || member.call(invocation)),

@@ -33,6 +33,6 @@ pub use left::LeftRun;
 pub use report::PassReport;
 
 pub(crate) use handle::{Engine, Stop};
-pub(crate) use shared::{Shared, Waiters, new_id};
+pub(crate) use shared::{Replay, Shared, Waiters, new_id};
 pub(crate) use time::StoreTime;
 pub(crate) use worker::Mode;

@@ -9,10 +9,11 @@ use super::left::{Named, left};
 use super::lists::Lists;
 use super::look::Look;
 use super::neighbours::Neighbours;
+use super::shared::{GOLDEN, mix};
 use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
 use super::wake::{Inbound, Timer, Wake};
-use super::{PassReport, Shared, Stop, new_id};
+use super::{PassReport, Shared, Stop};
 use crate::error::Error;
 use crate::model::{Jitter, Timestamp, Update, WorkerId};
 use crate::repository::{BoxFuture, Clocks, Outlook, StoreError};
@@ -74,7 +75,7 @@ impl Worker {
         sender: mpsc::UnboundedSender<Inbound>,
         inbound: mpsc::UnboundedReceiver<Inbound>,
     ) -> Self {
-        let me = new_id(shared.time.now());
+        let me = shared.new_id(shared.time.now());
         Self {
             shared,
             user,
@@ -178,7 +179,8 @@ impl Worker {
 
     /// Waits a moment for outcomes of calls under way, so that they ride in the same turn.
     async fn gather(&mut self) {
-        if self.flight.is_some() || self.queue.is_empty() {
+        // How long a moment is no seed says.
+        if self.flight.is_some() || self.queue.is_empty() || self.shared.replay.is_some() {
             return;
         }
         let began = Instant::now();
@@ -307,14 +309,10 @@ impl Worker {
         self.queue.push((Outgoing { slot, made }, update));
     }
 
-    /// The next fraction by which a retry is spread (SplitMix64, G. Steele et al., *Fast Splittable Pseudorandom
-    /// Number Generators*).
+    /// The next fraction by which a retry is spread.
     pub(super) fn jitter(&mut self) -> Jitter {
-        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.jitter;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Jitter::new((mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64)
+        self.jitter = self.jitter.wrapping_add(GOLDEN);
+        Jitter::new(mix(self.jitter) as f64 / u64::MAX as f64)
     }
 
     /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is

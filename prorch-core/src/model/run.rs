@@ -313,7 +313,7 @@ impl Run {
     }
 
     /// A run that is still held when it is claimed was cut off in a call.
-    fn crashes_if_claimed(&self) -> u32 {
+    pub(super) fn crashes_if_claimed(&self) -> u32 {
         self.state.crashes.saturating_add(u32::from(self.lease.is_some()))
     }
 
