@@ -9,7 +9,8 @@ use crate::error::Fault;
 
 const FIND: &str = "SELECT d.definition, d.pipeline FROM definitions d JOIN pipelines p USING (pipeline)
     WHERE p.name = ?1 AND d.fingerprint = ?2";
-const RESOLVE: &str = "SELECT p.name, d.fingerprint, d.list FROM definitions d JOIN pipelines p USING (pipeline)
+const RESOLVE: &str =
+    "SELECT p.name, d.fingerprint, d.list FROM definitions d JOIN pipelines p USING (pipeline)
     WHERE d.definition = ?1";
 const FIND_PIPELINE: &str = "SELECT pipeline FROM pipelines WHERE name = ?1";
 const ADD_PIPELINE: &str = "INSERT INTO pipelines (name) VALUES (?1) ON CONFLICT (name) DO NOTHING";
@@ -75,7 +76,8 @@ impl<'c> Definitions<'c> {
         }
         self.add_pipeline.execute([&*definition.pipeline])?;
         let pipeline = self.find_pipeline.query_row([&*definition.pipeline], |row| row.get(0))?;
-        let number = self.add.insert(params![pipeline, definition.fingerprint.cast_signed(), &*definition.list])?;
+        let number =
+            self.add.insert(params![pipeline, definition.fingerprint.cast_signed(), &*definition.list])?;
         let interned = Interned { definition: number, pipeline };
         self.numbers.insert(definition.clone(), interned);
         Ok(interned)

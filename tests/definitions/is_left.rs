@@ -68,14 +68,16 @@ async fn a_step_is_for_each_item_now() {
     async fn last(numbers: Vec<u64>) -> StepResult<u64> {
         finish(numbers.len() as u64)
     }
-    replaced::<old::Photos, Photos>(|end| end.is_left(&["a"], &["`b` (stage 2 of its list)", "`each(b)`"])).await;
+    replaced::<old::Photos, Photos>(|end| end.is_left(&["a"], &["`b` (stage 2 of its list)", "`each(b)`"]))
+        .await;
 }
 
 #[tokio::test]
 async fn nobody_knows_the_name_of_the_pipeline() {
     #[pipeline(name = "is-called-otherwise", steps = [a, Hold, b, c])]
     struct Photos;
-    replaced::<old::Photos, Photos>(|end| end.is_left(&["a"], &["no pipeline `is-left` is known here"])).await;
+    replaced::<old::Photos, Photos>(|end| end.is_left(&["a"], &["no pipeline `is-left` is known here"]))
+        .await;
 }
 
 #[tokio::test]

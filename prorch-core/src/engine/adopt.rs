@@ -138,12 +138,7 @@ impl Sight {
     }
 
     /// Whose leases are over, by what was seen of their holders.
-    async fn leases(
-        &mut self,
-        shared: &Shared,
-        me: WorkerId,
-        now: Timestamp,
-    ) -> Result<Leases, StoreError> {
+    async fn leases(&mut self, shared: &Shared, me: WorkerId, now: Timestamp) -> Result<Leases, StoreError> {
         let request = ClaimRequest {
             definitions: self.definitions().into(),
             limit: 1,
@@ -182,16 +177,14 @@ impl Sight {
         let updates: Arc<[Update]> = updates.into();
         let answers = ask(|| shared.repository.update(updates.clone())).await?.answer;
         let applied = answers.iter().filter(|answer| matches!(answer, Answer::Applied { .. })).count();
-        tracing::info!(runs = applied, "runs that were started with another list of steps go on here by that list");
+        tracing::info!(
+            runs = applied,
+            "runs that were started with another list of steps go on here by that list"
+        );
         Ok(applied)
     }
 
-    async fn adopted(
-        &self,
-        shared: &Shared,
-        rules: &Rules,
-        run: Run,
-    ) -> Result<Option<Update>, StoreError> {
+    async fn adopted(&self, shared: &Shared, rules: &Rules, run: Run) -> Result<Option<Update>, StoreError> {
         if !rules.allow(&run) {
             return Ok(None);
         }

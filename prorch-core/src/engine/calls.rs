@@ -114,7 +114,9 @@ impl Worker {
 /// Why a step is not called whose code is gone.
 fn no_code(record: &StepRecord) -> String {
     let StepRecord { name, position, .. } = record;
-    format!("the step `{name}` at {position} of the run's list is not there in the code: give it back, or run the old program")
+    format!(
+        "the step `{name}` at {position} of the run's list is not there in the code: give it back, or run the old program"
+    )
 }
 
 /// What a call is told.

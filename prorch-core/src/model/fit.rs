@@ -29,7 +29,8 @@ impl Fit {
     /// What differs for a run that stands at this stage, or why it can't stand there; none when it can go on.
     #[must_use]
     pub fn at(&self, stage: u32) -> Option<Text> {
-        let nowhere = || Some(Text::from(format!("it stands at stage {stage}, which its own list does not have")));
+        let nowhere =
+            || Some(Text::from(format!("it stands at stage {stage}, which its own list does not have")));
         self.differs.get(stage as usize).map_or_else(nowhere, Clone::clone)
     }
 }

@@ -27,12 +27,10 @@ mod stages;
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
 pub use event::{Event, EventKind, Refusal};
-pub use fit::{Fit, Here};
 pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
+pub use fit::{Fit, Here};
 pub use id::{Epoch, Locator, MessageId, RunId, WorkerId};
-pub use list::{
-    FIRST_VERSION, ListedForm, ListedKind, ListedStage, ListedStep, StepList, type_name,
-};
+pub use list::{FIRST_VERSION, ListedForm, ListedKind, ListedStage, ListedStep, StepList, type_name};
 pub use message::{Mail, Message};
 pub use outcome::{Answered, Hook, Kept, Outcome};
 pub use plan::{Plan, StagePlan, StepPlan, definition_key};

@@ -326,10 +326,10 @@ impl Run {
     /// A run that is still held was cut off in a call: that is counted.
     #[must_use]
     pub fn adopt(&self, definition: Definition, now: Timestamp) -> Update {
-        let state = self.lease.is_some().then(|| RunState {
-            crashes: self.crashes_if_claimed(),
-            ..self.state.clone()
-        });
+        let state = self
+            .lease
+            .is_some()
+            .then(|| RunState { crashes: self.crashes_if_claimed(), ..self.state.clone() });
         let hold = Hold::Release { due_at: Some(now), seen: self.inbox_seq };
         let definition = Some(definition);
         Update { definition, state, ..Update::new(self.id, Guard::Idle(self.epoch), hold, now) }

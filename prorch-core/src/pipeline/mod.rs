@@ -7,9 +7,7 @@ mod child;
 use std::sync::{Arc, OnceLock};
 
 use crate::flow::FlowsInto;
-use crate::model::{
-    Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text,
-};
+use crate::model::{Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 

@@ -83,7 +83,8 @@ impl Catalog {
             return Judgement::Foreign;
         }
         let Some(list) = StepList::of(definition) else { return Judgement::Differs(unreadable(name)) };
-        let same_version = known.own.iter().find(|((own, version), _)| name == own && *version == list.version);
+        let same_version =
+            known.own.iter().find(|((own, version), _)| name == own && *version == list.version);
         match same_version {
             Some((_, own)) => own.judge(&list, &self.defaults),
             None => Judgement::Differs(other_version(name, list.version, &versions)),
@@ -114,15 +115,14 @@ impl Catalog {
     }
 }
 
-fn same_or_duplicate(first: &'static PipelineDefinition, second: &'static PipelineDefinition) -> Result<(), Error> {
+fn same_or_duplicate(
+    first: &'static PipelineDefinition,
+    second: &'static PipelineDefinition,
+) -> Result<(), Error> {
     if std::ptr::eq(first, second) {
         return Ok(());
     }
-    Err(Error::DuplicateName {
-        name: first.name(),
-        first: first.declared_in(),
-        second: second.declared_in(),
-    })
+    Err(Error::DuplicateName { name: first.name(), first: first.declared_in(), second: second.declared_in() })
 }
 
 fn unreadable(pipeline: &str) -> Text {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, Status, StoreError,
-    StoreErrorKind, StoredRun, Text, Update,
+    Answer, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Run, RunId, Saved, Status,
+    StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made

@@ -1,8 +1,8 @@
 //! Each update is applied whole or not at all, and answered by itself.
 
 use prorch_core::repository::{
-    Answer, Cause, CauseKind, Definition, Filter, Guard, Lease, Mail, Message, NewRun, Part, RecordWrite, Repository,
-    Run, RunState, Status, StepRecord, StoredRun, Text, Update,
+    Answer, Cause, CauseKind, Definition, Filter, Guard, Lease, Mail, Message, NewRun, Part, RecordWrite,
+    Repository, Run, RunState, Status, StepRecord, StoredRun, Text, Update,
 };
 
 use super::bench::{

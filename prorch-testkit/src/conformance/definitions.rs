@@ -38,9 +38,8 @@ pub async fn a_run_is_stored_under_another_definition<R: Repository>(bench: Benc
     assert_eq!((&after.run.definition, &after.run.definition.list), (&listed(9), &listed(9).list));
     assert_eq!((after.run.epoch, after.run.due_at), (before.run.epoch.next(), Some(at(60))));
     assert_eq!(after.run.state, before.run.state);
-    let found = async |definition| {
-        bench.find(&Filter { definitions: Some(vec![definition]), ..Filter::all() }).await
-    };
+    let found =
+        async |definition| bench.find(&Filter { definitions: Some(vec![definition]), ..Filter::all() }).await;
     assert_eq!((found(listed(9)).await, found(known()).await), (vec![1], vec![2]));
     assert_eq!(bench.claimed(&request(10, at(60))).await, [2], "those who know the old one don't get it");
     let asks = ClaimRequest { definitions: [listed(9)].into(), ..request(10, at(60)) };
@@ -53,10 +52,7 @@ pub async fn a_run_is_stored_under_another_definition<R: Repository>(bench: Benc
 
 pub async fn a_holder_stores_its_run_under_another_definition<R: Repository>(bench: Bench<R>) {
     let held = bench.held(1).await;
-    let update = Update {
-        definition: Some(listed(9)),
-        ..held.writing([RecordWrite::New(record(0, 0))])
-    };
+    let update = Update { definition: Some(listed(9)), ..held.writing([RecordWrite::New(record(0, 0))]) };
     assert_eq!(bench.update(update.clone()).await, applied(0));
     assert_eq!(bench.update(update).await, applied(0), "sent twice it is the same");
     let whole = bench.whole(1).await;
@@ -89,7 +85,11 @@ pub async fn whoever_is_late_leaves_a_run_under_its_definition<R: Repository>(be
     let while_it_is_held = Update { at: at(1), ..late.clone() };
     assert_eq!(bench.update(while_it_is_held).await, Answer::Stale, "somebody holds it");
     let taken = bench.take(1, worker(2), at(31)).await;
-    for guard in [late.guard, Guard::Held(held.stored.run.epoch, worker(1)), Guard::Again(held.stored.run.epoch, worker(1))] {
+    for guard in [
+        late.guard,
+        Guard::Held(held.stored.run.epoch, worker(1)),
+        Guard::Again(held.stored.run.epoch, worker(1)),
+    ] {
         let update = Update { guard, at: at(31) + LEASE * 2, ..late.clone() };
         assert_eq!(bench.update(update).await, Answer::Stale, "{guard:?}");
     }

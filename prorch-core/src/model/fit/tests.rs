@@ -41,24 +41,49 @@ fn where_a_run_can_go_on() {
     let cases: &[(&str, &[&str], &[&str], &str)] = &[
         ("the same", &[A, B, C], &[A, B, C], "+++"),
         ("one put in", &[A, C], &[A, B, C], "++"),
-        ("one put in whose type differs, before it", &[A, C], &[A, "B: u8 -> String", "C: String -> u8"], "--"),
+        (
+            "one put in whose type differs, before it",
+            &[A, C],
+            &[A, "B: u8 -> String", "C: String -> u8"],
+            "--",
+        ),
         ("one put in at the end", &[A, B], &[A, B, "D: u8 -> String"], "++"),
         ("one taken out", &[A, B, C], &[A, C], "--+"),
         ("the last taken out", &[A, B, C], &[A, B], "---"),
         ("exchanged", &[A, B], &[B, A], "++"),
-        ("one moved behind its type", &["A: u8 -> u16", "B: u16 -> u8"], &["B: u16 -> u8", "A: u8 -> u16"], "++"),
+        (
+            "one moved behind its type",
+            &["A: u8 -> u16", "B: u16 -> u8"],
+            &["B: u16 -> u8", "A: u8 -> u16"],
+            "++",
+        ),
         ("another type between both", &[A, B], &["A: u8 -> u16", "B: u16 -> u8"], "+-"),
         ("another type at the beginning", &[A, B], &["A: u16 -> u8", B], "-+"),
         ("another type at the end", &[A, B], &[A, "B: u8 -> String"], "++"),
         ("a type that only one of two has changed", &[A, B, C], &["A: u8 -> u16", C, "B: u8 -> u8"], "-++"),
-        ("a group", &["[A, B]: u8 -> (u8, u8)", "C: (u8, u8) -> u8"], &["[A, B]: u8 -> (u8, u8)", "C: (u8, u8) -> u8"], "++"),
+        (
+            "a group",
+            &["[A, B]: u8 -> (u8, u8)", "C: (u8, u8) -> u8"],
+            &["[A, B]: u8 -> (u8, u8)", "C: (u8, u8) -> u8"],
+            "++",
+        ),
         ("a group that grew", &["[A, B]: u8 -> (u8, u8)"], &["[A, B, C]: u8 -> (u8, u8, u8)"], "-"),
         ("a group the other way round", &["[A, B]: u8 -> (u8, u8)"], &["[B, A]: u8 -> (u8, u8)"], "-"),
         ("a group whose output differs", &["[A, B]: u8 -> (u8, u8)"], &["[A, B]: u8 -> (u8, u16)"], "-"),
         ("a step that is an each now", &[A], &["each(A): Vec<u8> -> Vec<u8>"], "-"),
-        ("an each", &["each(A): Vec<u8> -> Vec<u8>"], &["B: u8 -> Vec<u8>", "each(A): Vec<u8> -> Vec<u8>"], "+"),
+        (
+            "an each",
+            &["each(A): Vec<u8> -> Vec<u8>"],
+            &["B: u8 -> Vec<u8>", "each(A): Vec<u8> -> Vec<u8>"],
+            "+",
+        ),
         ("an each of other items", &["each(A): Vec<u8> -> Vec<u8>"], &["each(A): Vec<u16> -> Vec<u8>"], "-"),
-        ("an each whose output differs", &["each(A): Vec<u8> -> Vec<u8>"], &["each(A): Vec<u8> -> Vec<u16>"], "-"),
+        (
+            "an each whose output differs",
+            &["each(A): Vec<u8> -> Vec<u8>"],
+            &["each(A): Vec<u8> -> Vec<u16>"],
+            "-",
+        ),
         ("a run that is a step now", &["run(A): u8 -> u8"], &[A], "-"),
         ("a run", &["run(A): u8 -> u8", B], &["run(A): u8 -> u8", B], "++"),
         ("one that stood there twice", &[A, "A#2: u8 -> u8"], &[A], "--"),
@@ -92,7 +117,10 @@ fn it_is_said_what_differs_and_what_to_do() {
     let (_, why) = judged(&[A], &["each(A): Vec<u8> -> Vec<u8>"], &[]);
     assert!(why.contains("stands in the pipeline `photos` as `each(A)` here"), "{why}");
     let (_, why) = judged(&[A, B], &["A: u16 -> u8", B], &[]);
-    assert!(why.contains("`A` gets a `u8` (stage 0), and in the pipeline `photos` that is a `u16` here"), "{why}");
+    assert!(
+        why.contains("`A` gets a `u8` (stage 0), and in the pipeline `photos` that is a `u16` here"),
+        "{why}"
+    );
     let (_, why) = judged(&["[A, B]: u8 -> (u8, u8)"], &["[A, B]: u8 -> (u8, u16)"], &[]);
     assert!(why.contains("hands on `(u8, u8)`"), "{why}");
 }
