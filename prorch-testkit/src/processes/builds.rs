@@ -34,8 +34,8 @@ struct Builds<'a> {
 impl<'a> Builds<'a> {
     fn start(scene: &'a Scene) -> Self {
         let mut builds = Self { scene, workers: Vec::new(), killed: BTreeSet::new(), new: BTreeSet::new() };
-        for number in 0..BUILDS.len() {
-            let worker = builds.spawn(number, BUILDS[number]);
+        for (number, build) in BUILDS.into_iter().enumerate() {
+            let worker = builds.spawn(number, build);
             builds.workers.push(worker);
         }
         builds.workers.iter_mut().for_each(Worker::wait_until_up);
