@@ -294,3 +294,30 @@ impl Worker {
         self.adoption.sight = Some(sight);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Lease, NewRun, RunId};
+    use crate::repository::HolderTime;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(0) + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_run_is_taken_from_nobody_whose_lease_was_not_seen_for_its_length() {
+        let holder = WorkerId::from_bytes([1; 16]);
+        let new = NewRun::new(RunId::from_bytes([1; 16]), Definition::new("p", 1), Text::from("1"), at(0));
+        let mut run = Run::new(new);
+        let allow = |run: &Run, leases| Rules { now: at(1_000), leases, room: 1 }.allow(run);
+        let seen = |over| Leases::ByHolder([HolderTime { holder, over }].into());
+        assert!(allow(&run, seen(at(0))), "nobody holds it");
+        run.lease = Some(Lease::new(holder, at(0), Duration::from_secs(30)));
+        assert!(!allow(&run, Leases::ByHolder([].into())), "its holder's clock may be behind");
+        assert!(!allow(&run, seen(at(29))));
+        assert!(allow(&run, seen(at(30))));
+        run.lease = Some(Lease::new(holder, at(990), Duration::from_secs(30)));
+        assert!(!allow(&run, Leases::ByTime), "the time of the claim must agree");
+    }
+}

@@ -148,6 +148,7 @@ macro_rules! conformance {
                     a_holder_stores_its_run_under_another_definition,
                     a_run_stays_one_of_its_pipeline,
                     whoever_is_late_leaves_a_run_under_its_definition,
+                    a_run_that_its_worker_left_behind_counts_as_cut_off,
                 ]
                 records: [
                     a_record_is_kept_as_it_was_written,

@@ -99,3 +99,12 @@ pub async fn whoever_is_late_leaves_a_run_under_its_definition<R: Repository>(be
     assert_eq!(row, taken.stored.run);
     assert_eq!(row.definition.list, known().list);
 }
+
+pub async fn a_run_that_its_worker_left_behind_counts_as_cut_off<R: Repository>(bench: Bench<R>) {
+    let held = bench.held(1).await;
+    assert_eq!(bench.update(moving(&held.stored.run, listed(9))).await, applied(0));
+    let row = bench.row(1).await;
+    assert_eq!((row.state.crashes, row.lease, row.due_at), (1, None, Some(at(60))));
+    assert_eq!(row.state.status, held.stored.run.state.status);
+    assert_eq!(bench.update(held.keep()).await, Answer::Stale, "its last worker has no power over it");
+}
