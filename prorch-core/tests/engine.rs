@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prorch_core::clock::ManualClock;
+use prorch_core::config::OrchestratorConfig;
 use prorch_core::error::Error;
 use prorch_core::model::{CauseKind, Status};
-use prorch_core::orchestrator::{Orchestrator, Told};
+use prorch_core::orchestrator::{Orchestrator, OrchestratorBuilder, Told};
 use prorch_core::pipeline::{Pipeline, PipelineDefinition, Stage};
 use prorch_core::repository::MemoryRepository;
 use prorch_core::step::{
@@ -165,15 +166,17 @@ pipeline!(Chain: u64 => Vec<u64>, [Double: u64, Poll: u64, LookBack: u64]);
 pipeline!(Mooded: u64 => u64, [Moody: u64, Double: u64]);
 pipeline!(Nap: u64 => u64, [Sleepy: u64]);
 
-fn orchestrator(clock: &ManualClock, script: Script) -> Orchestrator {
+fn builder(clock: &ManualClock, script: Script) -> OrchestratorBuilder {
     Orchestrator::builder(MemoryRepository::new())
         .clock(clock.clone())
         .resource(script)
         .pipeline::<Chain>()
         .pipeline::<Mooded>()
         .pipeline::<Nap>()
-        .build()
-        .unwrap()
+}
+
+fn orchestrator(clock: &ManualClock, script: Script) -> Orchestrator {
+    builder(clock, script).build().unwrap()
 }
 
 fn plain(clock: &ManualClock) -> Orchestrator {
@@ -314,7 +317,9 @@ async fn a_busy_run_is_cancelled_when_its_lease_is_renewed() {
 #[tokio::test]
 async fn a_call_that_takes_too_long_is_dropped_and_counts_as_an_error() {
     let (clock, script) = (ManualClock::default(), Script::new(Mood::Hangs));
-    let orchestrator = orchestrator(&clock, script.clone());
+    // The clock moves by seconds in each millisecond: a worker that was not scheduled meanwhile keeps its run.
+    let config = OrchestratorConfig::default().lease(Duration::from_secs(24 * 3_600));
+    let orchestrator = builder(&clock, script.clone()).config(config).build().unwrap();
     let run = orchestrator.start::<Mooded>(1).await.unwrap();
     let worker = orchestrator.clone();
     let pass = tokio::spawn(async move { worker.execute_pipelines().await });

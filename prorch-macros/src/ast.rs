@@ -32,6 +32,14 @@ pub(crate) struct PipelineOptions {
     pub(crate) steps: Option<Steps>,
     pub(crate) input: Option<Type>,
     pub(crate) output: Option<Type>,
+    pub(crate) version: Option<LitInt>,
+    pub(crate) aliases: Vec<Alias>,
+}
+
+/// `"Before" = Now`, in `aliases(…)`.
+pub(crate) struct Alias {
+    pub(crate) before: LitStr,
+    pub(crate) now: Path,
 }
 
 /// `steps = […]`.
@@ -51,11 +59,20 @@ pub(crate) enum Stage {
 }
 
 /// A member of a stage.
+#[derive(Clone)]
 pub(crate) enum Member {
     /// The path of a step.
     Step(Path),
     /// `run(Pipeline)`.
     Run(Path),
+}
+
+impl Member {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Step(path) | Self::Run(path) => path,
+        }
+    }
 }
 
 /// What `#[step]` stands above.

@@ -232,6 +232,8 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `input = T` | what a run is started with: what the first step takes, or what turns into it | what the first step takes |
 /// | `output = U` | what a run ends with: what the last step hands on, or what that turns into | what the last step hands on |
 /// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |
+/// | `aliases("Old" = New)` | names that steps of the list had before, for runs that were started then | none |
+/// | `version = 2` | which version of the pipeline it is: runs of another one are not gone on with by this one | 1 |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
 ///
 /// A pipeline that is more visible than its steps says what goes in and what comes out; without that its interface would
@@ -256,6 +258,66 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// #[pipeline(input = u64, output = u64, steps = [Transfer])]
 /// pub struct Backup;
 /// ```
+///
+/// # When the list changes
+///
+/// A run remembers the list of steps that it was started with, and goes on by that list when a new program has another
+/// one, with the code that the new one has under those names: a step that was put in is passed over, one that has
+/// finished may be gone. What is not finished must be there, in the same form (`each(…)`, a group, a run), and must take
+/// the type that was handed on; types are told by their names. Where that is not so the run is left as it is, and named
+/// with what differs and what to do.
+///
+/// A step that was renamed is found by `aliases`. It goes on under the name that the run knows it by, so that its
+/// idempotency key stays.
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// mod before {
+///     use prorch::prelude::*;
+///
+///     #[step]
+///     pub async fn shrink(width: u32) -> StepResult<u32> {
+///         finish(width / 2)
+///     }
+///
+///     #[pipeline(name = "photos", steps = [shrink])]
+///     pub struct Photos;
+/// }
+///
+/// #[step]
+/// async fn sharpen(width: u32) -> StepResult<u32> {
+///     finish(width + 1)
+/// }
+///
+/// #[step]
+/// async fn resize(width: u32) -> StepResult<u32> {
+///     finish(width / 2)
+/// }
+///
+/// #[pipeline(name = "photos", steps = [sharpen, resize], aliases("shrink" = resize))]
+/// struct Photos;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let repository = prorch::repository::MemoryRepository::new();
+/// let before = Orchestrator::builder(repository.clone()).pipeline::<before::Photos>().build()?;
+/// let run = before.start::<before::Photos>(800).await?.id();
+///
+/// // The program is replaced. A run that nobody of the old one has taken for a moment goes on in the new one.
+/// let config = OrchestratorConfig::default().lease(std::time::Duration::from_millis(500));
+/// let after = Orchestrator::builder(repository).config(config).pipeline::<Photos>().build()?;
+/// let run = after.handle::<Photos>(run).await?;
+/// after.run_until(run.wait()).await?;
+/// assert_eq!(run.wait().await?, 400, "it was not sharpened: its list does not have that");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What no name and no type tells (that a step means another thing now, say) is for a `version`: runs of version 1 are
+/// left to the old program, or to the old list, which may be declared beside the new one under the same name:
+/// `#[pipeline(name = "photos", version = 1, …)] struct OldPhotos;`. A pipeline that is renamed itself keeps its runs by
+/// `name = "the old name"`.
 ///
 /// The run keeps what the last step handed on; an `output` that it turns into is made of it when it is asked for.
 ///

@@ -1,10 +1,10 @@
 //! From tokens to [`ast`](crate::ast).
 
 use proc_macro2::TokenStream;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, DeriveInput, Path, Result, Signature, Token, Visibility, token};
 
-use crate::ast::{Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps};
+use crate::ast::{Alias, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps};
 use crate::options::{self, Known};
 
 const STEP_OPTIONS: &[Known] = &[
@@ -30,6 +30,8 @@ const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "input", form: "input = Request" },
     Known { name: "output", form: "output = Report" },
     Known { name: "name", form: "name = \"backup\"" },
+    Known { name: "version", form: "version = 2" },
+    Known { name: "aliases", form: "aliases(\"OldName\" = NewName)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
 
@@ -82,6 +84,8 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         "name" => read.name = Some(options::value(option, input)?),
         "input" => read.input = Some(options::value(option, input)?),
         "output" => read.output = Some(options::value(option, input)?),
+        "version" => read.version = Some(options::value(option, input)?),
+        "aliases" => read.aliases = options::list(option, input)?,
         "crate" => read.krate = Some(options::path(option, input)?),
         _ => {
             let (span, stages) = options::array(option, input, stage)?;
@@ -89,6 +93,14 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         }
     }
     Ok(())
+}
+
+impl Parse for Alias {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let before = input.parse()?;
+        input.parse::<Token![=]>()?;
+        Ok(Self { before, now: input.call(Path::parse_mod_style)? })
+    }
 }
 
 fn stage(input: ParseStream<'_>) -> Result<Stage> {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{
     Data, DeriveInput, Error, Fields, FnArg, Generics, Ident, LitInt, LitStr, Path, Result, ReturnType,
     Safety, Type,
 };
 
-use crate::ast::{Function, Member, PipelineOptions, Retry, Stage, StepOptions};
+use crate::ast::{Alias, Function, Member, PipelineOptions, Retry, Stage, StepOptions};
 use crate::duration;
 use crate::types::{argument_of, last_name, ungrouped};
 
@@ -68,6 +69,9 @@ pub(crate) struct GoodPipeline {
     pub(crate) stages: Vec<GoodStage>,
     pub(crate) input: Option<Type>,
     pub(crate) output: Option<Type>,
+    pub(crate) version: Option<u32>,
+    /// What steps were called before, and where they stand now.
+    pub(crate) aliases: Vec<(String, Member)>,
 }
 
 /// A stage, understood. It has a member.
@@ -75,6 +79,15 @@ pub(crate) enum GoodStage {
     One(Member),
     Group(Vec<Member>),
     Each(Member, u32),
+}
+
+impl GoodStage {
+    pub(crate) fn members(&self) -> &[Member] {
+        match self {
+            Self::One(member) | Self::Each(member, _) => std::slice::from_ref(member),
+            Self::Group(members) => members,
+        }
+    }
 }
 
 /// Errors of one item, gathered so that all are told at once.
@@ -322,12 +335,41 @@ pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<G
     if steps.stages.is_empty() {
         return Err(Error::new(steps.span, form));
     }
+    let stages = steps.stages.into_iter().map(stage).collect::<Result<Vec<_>>>()?;
     Ok(GoodPipeline {
         name: name.unwrap_or_else(|| item.ident.unraw().to_string()),
-        stages: steps.stages.into_iter().map(stage).collect::<Result<_>>()?,
+        version: written.version.as_ref().map(version).transpose()?,
+        aliases: aliases(written.aliases, &stages)?,
+        stages,
         input: written.input,
         output: written.output,
     })
+}
+
+fn version(written: &LitInt) -> Result<u32> {
+    let text = "a version is a number from 1 on: a pipeline that says nothing is version 1";
+    written.base10_parse().ok().filter(|version| *version > 0).ok_or_else(|| Error::new(written.span(), text))
+}
+
+fn aliases(written: Vec<Alias>, stages: &[GoodStage]) -> Result<Vec<(String, Member)>> {
+    let mut aliases: Vec<(String, Member)> = Vec::new();
+    for Alias { before, now } in written {
+        let name = step_name(&before)?;
+        if aliases.iter().any(|(other, _)| *other == name) {
+            let text = format!("`{name}` was the name of one step: keep one of the two");
+            return Err(Error::new(before.span(), text));
+        }
+        let members = stages.iter().flat_map(GoodStage::members);
+        let written_as = |path: &Path| path.to_token_stream().to_string();
+        let is_it = |member: &&Member| written_as(member.path()) == written_as(&now);
+        let member = members.into_iter().find(is_it).ok_or_else(|| {
+            let text = "this is not in the list of steps: an alias says which of them had the name before, so write its \
+                        path as it stands there";
+            Error::new_spanned(&now, text)
+        })?;
+        aliases.push((name, member.clone()));
+    }
+    Ok(aliases)
 }
 
 fn stage(written: Stage) -> Result<GoodStage> {

@@ -9,11 +9,12 @@ use crate::error::Fault;
 
 const FIND: &str = "SELECT d.definition, d.pipeline FROM definitions d JOIN pipelines p USING (pipeline)
     WHERE p.name = ?1 AND d.fingerprint = ?2";
-const RESOLVE: &str = "SELECT p.name, d.fingerprint FROM definitions d JOIN pipelines p USING (pipeline)
+const RESOLVE: &str =
+    "SELECT p.name, d.fingerprint, d.list FROM definitions d JOIN pipelines p USING (pipeline)
     WHERE d.definition = ?1";
 const FIND_PIPELINE: &str = "SELECT pipeline FROM pipelines WHERE name = ?1";
 const ADD_PIPELINE: &str = "INSERT INTO pipelines (name) VALUES (?1) ON CONFLICT (name) DO NOTHING";
-const ADD: &str = "INSERT INTO definitions (pipeline, fingerprint) VALUES (?1, ?2)";
+const ADD: &str = "INSERT INTO definitions (pipeline, fingerprint, list) VALUES (?1, ?2, ?3)";
 
 /// What stands for a definition in a run's row.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,8 @@ impl<'c> Definitions<'c> {
         }
         self.add_pipeline.execute([&*definition.pipeline])?;
         let pipeline = self.find_pipeline.query_row([&*definition.pipeline], |row| row.get(0))?;
-        let number = self.add.insert(params![pipeline, definition.fingerprint.cast_signed()])?;
+        let number =
+            self.add.insert(params![pipeline, definition.fingerprint.cast_signed(), &*definition.list])?;
         let interned = Interned { definition: number, pipeline };
         self.numbers.insert(definition.clone(), interned);
         Ok(interned)
@@ -88,7 +90,8 @@ impl<'c> Definitions<'c> {
         }
         let found = self.resolve.query_row([number], |row| {
             let pipeline = Text::from(row.get_ref(0)?.as_str()?);
-            Ok(Definition { pipeline, fingerprint: row.get::<_, i64>(1)?.cast_unsigned() })
+            let list = Text::from(row.get_ref(2)?.as_str()?);
+            Ok(Definition { pipeline, fingerprint: row.get::<_, i64>(1)?.cast_unsigned(), list })
         });
         let found = found.optional()?;
         if let Some(definition) = &found {

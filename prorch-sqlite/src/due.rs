@@ -328,7 +328,7 @@ mod tests {
         connection
             .execute_batch(
                 "INSERT INTO pipelines VALUES (1, 'known'), (2, 'unknown');
-                 INSERT INTO definitions VALUES (1, 1, 1), (2, 2, 1);",
+                 INSERT INTO definitions VALUES (1, 1, 1, ''), (2, 2, 1, '');",
             )
             .unwrap();
         let insert =
@@ -346,7 +346,7 @@ mod tests {
 
     fn request(limit: usize, by_age: usize) -> ClaimRequest {
         let now = Timestamp::from_micros(10);
-        let known = Definition { pipeline: "known".into(), fingerprint: 1 };
+        let known = Definition::new("known", 1);
         ClaimRequest {
             definitions: [known].into(),
             limit,

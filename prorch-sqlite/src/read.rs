@@ -212,7 +212,7 @@ mod tests {
     /// A run of which 10,000 members of stage 1 have finished, and ten are open.
     const MANY: &str = "
         INSERT INTO pipelines VALUES (1, 'p');
-        INSERT INTO definitions VALUES (1, 1, 1);
+        INSERT INTO definitions VALUES (1, 1, 1, '');
         INSERT INTO runs (run, id, definition, pipeline, status, priority, epoch, created_at, input, fan_stage, fan_width,
             fan_entered, fan_finished, fan_low)
         VALUES (1, zeroblob(16), 1, 1, 1, 5, 1, 0, '1', 1, 10010, 10010, 10000, 10000);

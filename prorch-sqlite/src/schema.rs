@@ -23,6 +23,7 @@ CREATE TABLE definitions (
     definition INTEGER PRIMARY KEY,
     pipeline INTEGER NOT NULL REFERENCES pipelines (pipeline),
     fingerprint INTEGER NOT NULL, -- 64 bits, read as a number with a sign
+    list TEXT NOT NULL, -- the steps, as JSON; empty where they are not known
     UNIQUE (pipeline, fingerprint)
 ) STRICT;
 

@@ -16,6 +16,8 @@ const WRITE_STATE: &str =
     cause_step = ?14, cause = ?15, metadata = ?16, output = ?17, fan_stage = ?18, fan_width = ?19, fan_entered = ?20,
     fan_finished = ?21, fan_low = ?22
     WHERE run = ?1";
+/// To one of its own pipeline.
+const WRITE_DEFINITION: &str = "UPDATE runs SET definition = ?2 WHERE run = ?1 AND pipeline = ?3";
 
 /// Everything that an update may write.
 pub(crate) struct Updates<'c> {
@@ -23,6 +25,7 @@ pub(crate) struct Updates<'c> {
     inboxes: Inboxes<'c>,
     pub(crate) inserts: Inserts<'c>,
     write_state: Statement<'c>,
+    write_definition: Statement<'c>,
 }
 
 impl<'c> Updates<'c> {
@@ -32,6 +35,7 @@ impl<'c> Updates<'c> {
             inboxes: Inboxes::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
+            write_definition: connection.prepare(WRITE_DEFINITION)?,
         })
     }
 
@@ -47,6 +51,9 @@ impl<'c> Updates<'c> {
         }
         let mut hot = found;
         if update.guard != Guard::Post {
+            if !self.write_definition(definitions, hot.place, update)? {
+                return Ok(Answer::Rejected(Update::OTHER_PIPELINE.into()));
+            }
             self.write_parts(&mut hot, update)?;
         }
         for post in update.posts.iter().filter(|post| post.to == update.run) {
@@ -80,6 +87,19 @@ impl<'c> Updates<'c> {
             self.inserts.records.write(hot.place, record)?;
         }
         self.inboxes.take(hot.place, &update.taken)
+    }
+
+    /// Says whether the run may be stored under what the update says: nothing is written if not.
+    fn write_definition(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        place: i64,
+        update: &Update,
+    ) -> Result<bool, Fault> {
+        let Some(definition) = &update.definition else { return Ok(true) };
+        let interned = definitions.intern(definition)?;
+        let written = self.write_definition.execute([place, interned.definition, interned.pipeline])?;
+        Ok(written > 0)
     }
 
     fn write_state(&mut self, hot: &Hot, hold: Hold, state: &RunState) -> Result<(), Fault> {

@@ -104,7 +104,7 @@ impl Pair {
 
     fn definition(&mut self) -> Definition {
         let pipeline = Text::from(["backup", "email", "unknown"][self.dice.roll(3) as usize]);
-        Definition { pipeline, fingerprint: u64::MAX - self.dice.roll(2) }
+        Definition::new(pipeline, u64::MAX - self.dice.roll(2))
     }
 
     /// Ids go up with the places of the rows, because SQLite settles a tie by the place.
@@ -238,6 +238,7 @@ impl Pair {
         let taken: Vec<_> = taken.filter(|_| self.dice.one_in(2)).collect();
         let mut update = Update { taken, ..Update::new(run, guard, hold, self.now) };
         update.state = state.filter(|_| self.dice.one_in(2));
+        update.definition = self.dice.one_in(5).then(|| self.definition());
         let records = if self.dice.one_in(6) { 20 } else { self.dice.roll(3) };
         update.records = (0..records).map(|_| RecordWrite::New(self.record())).collect();
         if self.dice.one_in(6) {
@@ -302,7 +303,7 @@ impl Pair {
         let definitions: Vec<_> = known
             .into_iter()
             .flat_map(|pipeline| [u64::MAX, u64::MAX - 1].map(|fingerprint| (pipeline.clone(), fingerprint)))
-            .map(|(pipeline, fingerprint)| Definition { pipeline, fingerprint })
+            .map(|(pipeline, fingerprint)| Definition::new(pipeline, fingerprint))
             .filter(|_| !self.dice.one_in(4))
             .collect();
         let length = Duration::from_secs(10 + 20 * self.dice.roll(2));

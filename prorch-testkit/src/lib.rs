@@ -13,6 +13,7 @@ pub mod soak;
 pub mod clock;
 pub mod conformance;
 pub mod faults;
+pub mod model_test;
 #[cfg(unix)]
 pub mod processes;
 pub mod spy;

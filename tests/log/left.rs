@@ -64,5 +64,8 @@ async fn a_worker_names_a_pipeline_that_is_unknown_here_once() {
     let named = named();
     assert_eq!(named.len(), 2, "{named:#?}");
     assert!(named.iter().any(|named| named.has("no pipeline `unknown-here` is known here")), "{named:#?}");
-    assert!(named.iter().any(|named| named.has("another list of steps")), "{named:#?}");
+    assert!(
+        named.iter().any(|named| named.has("it needs the step `quick#2` (stage 1 of its list)")),
+        "{named:#?}"
+    );
 }

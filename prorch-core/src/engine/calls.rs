@@ -1,9 +1,9 @@
 use tokio::sync::watch;
 
+use super::Shared;
 use super::executor::{Job, Limit, ReplyTo, Returned, execute};
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
-use super::{Shared, new_id};
 use crate::model::{
     Agenda, Event, Hold, Hook, RunId, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
@@ -46,6 +46,11 @@ impl Worker {
             self.gather_handed(slot);
             return;
         };
+        if let Some(record) = records.iter().find(|record| held.known.member(record.position).is_none()) {
+            let why = no_code(record);
+            self.leave(slot, &why, Text::from(why.as_str()), now);
+            return;
+        }
         for record in records {
             let Some(input) = handed.of(record.position.item) else {
                 let why = format!("step `{}` at {} has no item in the list", record.name, record.position);
@@ -62,7 +67,7 @@ impl Worker {
         let Some(held) = self.slots.get(slot) else { return };
         let position = record.position;
         let plan = &held.known.plan;
-        let (Some(member), Some(step)) = (held.known.pipeline.member(position), plan.step(position)) else {
+        let (Some(member), Some(step)) = (held.known.member(position), plan.step(position)) else {
             return;
         };
         let (cancel, cancelled) = watch::channel(held.stored.waiting_cancel().is_some());
@@ -73,7 +78,7 @@ impl Worker {
         let limit = Limit::new(step.policy.timeout, deadline);
         let hook = if record.status == Status::Created { Hook::Start } else { Hook::Continue };
         let max_payload = self.shared.config.max_payload;
-        let spawn = RunId::from_uuid(new_id(now));
+        let spawn = RunId::from_uuid(self.shared.new_id(now));
         let invocation = Invocation { hook, input, state: record.state, cx: cx.clone(), max_payload, spawn };
         let job = Job {
             call: Box::new(move || member.call(invocation)),
@@ -105,6 +110,14 @@ impl Worker {
         held.returned.push((call, returned));
         self.go_on(slot);
     }
+}
+
+/// Why a step is not called whose code is gone.
+fn no_code(record: &StepRecord) -> String {
+    let StepRecord { name, position, .. } = record;
+    format!(
+        "the step `{name}` at {position} of the run's list is not there in the code: give it back, or run the old program"
+    )
 }
 
 /// What a call is told.

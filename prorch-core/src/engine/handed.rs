@@ -102,7 +102,7 @@ impl Worker {
         held.busy = Busy::Reading;
         let (run, input) = (held.stored.run.id, held.stored.run.input.clone());
         let stage = held.stored.stage();
-        let list_of = held.known.pipeline.list_of(stage);
+        let list_of = held.known.list_of(stage);
         let before = stage.checked_sub(1);
         let is_list = before.and_then(|before| held.known.plan.stage(before));
         let is_list = !matches!(is_list, Some(StagePlan::One(_)) | None);

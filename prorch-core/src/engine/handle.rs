@@ -29,21 +29,22 @@ impl Engine {
     pub(crate) fn start(shared: Arc<Shared>, mode: Mode) -> Result<Self, Error> {
         shared.catalog.check(&shared.resources)?;
         let user = Handle::try_current().map_err(|_| Error::NoRuntime)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(|error| Error::Engine(format!("its runtime could not be made: {error}")))?;
         let (inbound, receiver) = mpsc::unbounded_channel();
         let (report, done) = oneshot::channel();
-        let sender = inbound.clone();
-        std::thread::Builder::new()
-            .name("prorch-engine".into())
-            .spawn(move || {
+        let (sender, replays) = (inbound.clone(), shared.replay.is_some());
+        let engine = {
+            let user = user.clone();
+            async move {
                 let worker = Worker::new(shared, user, mode, sender, receiver);
                 // Nobody may wait for the report any more: then it is not needed.
-                let _ = report.send(runtime.block_on(worker.run()));
-            })
-            .map_err(|error| Error::Engine(format!("its thread could not be started: {error}")))?;
+                let _ = report.send(worker.run().await);
+            }
+        };
+        if replays {
+            user.spawn(engine);
+        } else {
+            on_its_own_thread(engine)?;
+        }
         Ok(Self { inbound, done: Some(done) })
     }
 
@@ -68,4 +69,17 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop(Stop::AtOnce);
     }
+}
+
+/// Runs an engine on a thread with a small runtime, where nothing that a step does to its own thread stops it.
+fn on_its_own_thread(engine: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Error::Engine(format!("its runtime could not be made: {error}")))?;
+    std::thread::Builder::new()
+        .name("prorch-engine".into())
+        .spawn(move || runtime.block_on(engine))
+        .map(drop)
+        .map_err(|error| Error::Engine(format!("its thread could not be started: {error}")))
 }

@@ -1,10 +1,12 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Shared;
+use super::adopt::{grace, standing};
 use super::wake::Inbound;
-use super::worker::Worker;
+use super::worker::{Mode, Worker};
 use crate::model::{Filter, Order, Page, Run, RunId, Text, Timestamp};
+use crate::registry::Judgement;
 use crate::repository::{StoreError, ask};
 
 /// How many runs are named at the most.
@@ -43,26 +45,26 @@ impl Left {
 }
 
 /// Reads which runs are left.
-pub(super) async fn left(shared: &Shared, now: Timestamp) -> Result<Left, StoreError> {
-    let definitions = shared.catalog.definitions();
+pub(super) async fn left(shared: &Shared, mode: Mode, now: Timestamp) -> Result<Left, StoreError> {
     let unknown = Filter {
-        other_than: definitions.to_vec(),
+        other_than: shared.catalog.definitions().to_vec(),
         due: Some(now),
         order: Order::Due,
         limit: NAMED,
         ..Filter::active()
     };
     let stuck = Filter { stuck: Some(true), limit: NAMED, ..Filter::active() };
-    let names: BTreeSet<&str> = definitions.iter().map(|definition| &*definition.pipeline).collect();
-    let unknown = search(shared, &unknown).await?.runs.into_iter().map(|run| {
-        let why = unknown_because(&run, &names);
-        LeftRun { id: run.id, pipeline: run.definition.pipeline, why }
-    });
-    let stuck = search(shared, &stuck).await?.runs.into_iter().map(|run| {
+    let mut left = Left { unknown: Vec::new(), stuck: Vec::new() };
+    for run in search(shared, &unknown).await?.runs {
+        let (id, pipeline) = (run.id, run.definition.pipeline.clone());
+        let why = unknown_because(shared, mode, run).await?;
+        left.unknown.extend(why.map(|why| LeftRun { id, pipeline, why }));
+    }
+    left.stuck.extend(search(shared, &stuck).await?.runs.into_iter().map(|run| {
         let why = run.state.stuck.unwrap_or_default();
         LeftRun { id: run.id, pipeline: run.definition.pipeline, why }
-    });
-    Ok(Left { unknown: unknown.collect(), stuck: stuck.collect() })
+    }));
+    Ok(left)
 }
 
 /// Searches; a pass that has done its work must not fail by what passes.
@@ -70,16 +72,32 @@ async fn search(shared: &Shared, filter: &Filter) -> Result<Page, StoreError> {
     Ok(ask(|| shared.repository.search(filter)).await?.answer)
 }
 
-fn unknown_because(run: &Run, known: &BTreeSet<&str>) -> Text {
-    let name = &run.definition.pipeline;
-    Text::from(if known.contains(name.as_str()) {
-        format!("it was started with another list of steps than the pipeline `{name}` has here")
-    } else {
-        format!(
-            "no pipeline `{name}` is known here: write `.pipeline::<…>()` where the orchestrator is built, or run it by \
-             a program that has the pipeline"
-        )
-    })
+/// Why a run is left whose list is not known here; none when a worker is about to go on with it.
+async fn unknown_because(shared: &Shared, mode: Mode, run: Run) -> Result<Option<Text>, StoreError> {
+    match shared.catalog.judge(&run.definition) {
+        Judgement::Foreign => Ok(Some(foreign(&run.definition.pipeline))),
+        Judgement::Differs(why) => Ok(Some(why)),
+        Judgement::Fits(found) => {
+            let Some((_, differs)) = standing(shared, run, &found).await? else { return Ok(None) };
+            let soon = || matches!(mode, Mode::Pass(_)).then(|| goes_on(shared));
+            Ok(differs.or_else(soon))
+        }
+    }
+}
+
+fn foreign(name: &str) -> Text {
+    Text::from(format!(
+        "no pipeline `{name}` is known here: write `.pipeline::<…>()` where the orchestrator is built, or run it by \
+         a program that has the pipeline"
+    ))
+}
+
+fn goes_on(shared: &Shared) -> Text {
+    Text::from(format!(
+        "it was started with another list of steps, and goes on here by that list when it has been due for {:?} and no \
+         worker of its own program has taken it",
+        grace(shared)
+    ))
 }
 
 /// What a worker has said of runs that are left. A run is looked at again and again; it is named once.
@@ -101,10 +119,15 @@ impl Worker {
         self.named.next_look = elapsed + LOOK_EVERY;
         let (shared, sender) = (self.shared.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let left = left(&shared, shared.time.now()).await;
+            let left = left(&shared, Mode::Worker, shared.time.now()).await;
             // The worker may have ended meanwhile.
             let _ = sender.send(Inbound::Left(left));
         });
+    }
+
+    /// Reads at the next time that nothing is due which runs are left: some were met that are not known here.
+    pub(super) fn name_soon(&mut self) {
+        self.named.next_look = Duration::ZERO;
     }
 
     pub(super) fn on_left(&mut self, left: Result<Left, StoreError>) {

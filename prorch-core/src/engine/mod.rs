@@ -26,12 +26,13 @@ mod lists;
 mod executor;
 mod leases;
 mod neighbours;
+mod adopt;
 mod left;
 
 pub use left::LeftRun;
 pub use report::PassReport;
 
 pub(crate) use handle::{Engine, Stop};
-pub(crate) use shared::{Shared, Waiters, new_id};
+pub(crate) use shared::{Replay, Shared, Waiters, new_id};
 pub(crate) use time::StoreTime;
 pub(crate) use worker::Mode;

@@ -27,6 +27,8 @@ pub(super) struct Neighbours {
 struct Seen {
     length: Duration,
     stamps: VecDeque<(Duration, Timestamp)>,
+    /// Up to when it was told that leases are over: what could not be claimed then is not tried again without a pause.
+    told: Option<Timestamp>,
 }
 
 impl Seen {
@@ -80,7 +82,8 @@ impl Neighbours {
         self.look_at = Some(elapsed + LATEST);
     }
 
-    /// Notes what the store has shown by now, by the clock's `elapsed`. Says whether a lease is over.
+    /// Notes what the store has shown by now, by the clock's `elapsed`. Says whether a lease is over that was not the last
+    /// time.
     ///
     /// The worker itself is one of those who hold runs: some it may have let go without a word, and its own time may have
     /// gone forward since it stamped the others.
@@ -90,7 +93,9 @@ impl Neighbours {
         for holder in &clocks.holders {
             let mut stamps = self.seen.remove(&holder.holder).unwrap_or_default();
             stamps.note(holder, elapsed);
-            is_over |= stamps.over(elapsed).is_some_and(|over| holder.first_end <= over);
+            let over = stamps.over(elapsed).filter(|over| holder.first_end <= *over);
+            is_over |= over > stamps.told;
+            stamps.told = over.max(stamps.told);
             seen.insert(holder.holder, stamps);
         }
         self.seen = seen;
@@ -147,6 +152,7 @@ mod tests {
             assert!(!neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(100)));
             assert!(!neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(129)));
             assert!(neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(130)));
+            assert!(!neighbours.note(&stamped(stamp), id(1), LEASE, elapsed(130)), "it is told once");
         }
     }
 

@@ -65,7 +65,7 @@ impl Worker {
         held.busy = Busy::Reading;
         let run = held.stored.run.id;
         tokio::spawn(async move {
-            let read = repository.get(run, Part::Work).await;
+            let read = ask(|| repository.get(run, Part::Work)).await.map(|asked| asked.answer);
             // The worker may have ended meanwhile.
             let _ = sender.send(Inbound::Mail { slot, read });
         });
@@ -80,7 +80,9 @@ impl Worker {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, "an inbox could not be read; it is read again at the next claim")
+                // What it says may be that no further call is to be made.
+                tracing::warn!(%error, "an inbox can't be read; the run is given back");
+                return self.give_back(slot);
             }
         }
         if held.stored.waiting_cancel().is_some() {

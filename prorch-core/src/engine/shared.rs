@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -21,9 +22,16 @@ pub(crate) struct Shared {
     pub(crate) time: StoreTime,
     pub(crate) resources: Arc<Resources>,
     pub(crate) waiters: Waiters,
+    /// None, but for a test that wants to see the same twice.
+    pub(crate) replay: Option<Replay>,
 }
 
 impl Shared {
+    /// A new UUID v7 whose time is `now`, for a run, a message or a worker.
+    pub(crate) fn new_id(&self, now: Timestamp) -> Uuid {
+        self.replay.as_ref().map_or_else(|| new_id(now), |replay| replay.new_id(now))
+    }
+
     /// Goes forward to the latest time that the store shows, which is waited for while what keeps it from that may pass.
     pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
         let now = self.time.now();
@@ -44,6 +52,42 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// What makes a program do the same twice: its ids come from a seed, and its engines are tasks of the runtime that they
+/// are started from, instead of having threads.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    state: AtomicU64,
+}
+
+impl Replay {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { state: AtomicU64::new(seed) }
+    }
+
+    fn new_id(&self, now: Timestamp) -> Uuid {
+        let millis = now.as_micros().unsigned_abs() / 1_000;
+        let (high, low) = (self.draw().to_be_bytes(), self.draw().to_be_bytes());
+        let drawn = std::array::from_fn(|at| if at < 8 { high[at] } else { low[at - 8] });
+        uuid::Builder::from_unix_timestamp_millis(millis, &drawn).into_uuid()
+    }
+
+    fn draw(&self) -> u64 {
+        mix(self.state.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN))
+    }
+}
+
+/// By what the state of [`mix`] grows from number to number.
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A number that looks drawn by chance (SplitMix64, G. Steele et al., *Fast Splittable Pseudorandom Number
+/// Generators*).
+pub(super) const fn mix(state: u64) -> u64 {
+    let mut mixed = state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// A new UUID v7 whose time is `now`, for a run or a message.

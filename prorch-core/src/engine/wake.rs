@@ -3,6 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Stop;
+use super::adopt::{Looked, Sight};
 use super::executor::Returned;
 use super::handed::Handed;
 use super::left::Left;
@@ -25,6 +26,8 @@ pub(super) enum Inbound {
     Outlook(Option<u64>, Result<Outlook, StoreError>),
     /// The runs that are left were read.
     Left(Result<Left, StoreError>),
+    /// It was looked for runs of other lists, which took so long.
+    Others { sight: Sight, looked: Result<Looked, StoreError>, took: Duration },
     /// Somebody wants it to stop.
     Stop(Stop),
 }
@@ -103,10 +106,9 @@ impl Worker {
 
     /// Sets the timer to the earliest time at which something is to be done.
     fn arm(&mut self) {
-        let wanted = [self.next_tick(), self.look.at(), self.next_look_around(), self.next_stop_check()]
-            .into_iter()
-            .flatten()
-            .min();
+        let (tick, around) = (self.next_tick(), self.next_look_around());
+        let times = [tick, self.look.at(), around, self.next_adoption(), self.next_stop_check()];
+        let wanted = times.into_iter().flatten().min();
         match (wanted, &self.timer) {
             (Some(until), Some(timer)) if timer.until == until => {}
             (Some(until), _) => {

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::adopt::{Adoption, Sight};
 use super::left::{Named, left};
 use super::lists::Lists;
 use super::look::Look;
 use super::neighbours::Neighbours;
+use super::shared::{GOLDEN, mix};
 use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
 use super::wake::{Inbound, Timer, Wake};
-use super::{PassReport, Shared, Stop, new_id};
+use super::{PassReport, Shared, Stop};
 use crate::error::Error;
 use crate::model::{Jitter, Timestamp, Update, WorkerId};
 use crate::repository::{BoxFuture, Clocks, Outlook, StoreError};
@@ -59,6 +61,7 @@ pub(crate) struct Worker {
     pub(super) failure: Option<Error>,
     pub(super) report: PassReport,
     pub(super) named: Named,
+    pub(super) adoption: Adoption,
     /// Of runs that were given back.
     pub(super) lists: Lists,
     jitter: u64,
@@ -72,7 +75,7 @@ impl Worker {
         sender: mpsc::UnboundedSender<Inbound>,
         inbound: mpsc::UnboundedReceiver<Inbound>,
     ) -> Self {
-        let me = new_id(shared.time.now());
+        let me = shared.new_id(shared.time.now());
         Self {
             shared,
             user,
@@ -96,6 +99,7 @@ impl Worker {
             failure: None,
             report: PassReport::default(),
             named: Named::default(),
+            adoption: Adoption::new(),
             lists: Lists::default(),
             jitter: me.as_u64_pair().1,
         }
@@ -111,10 +115,12 @@ impl Worker {
             })
             .await;
         }
+        self.begin_pass().await;
         while !self.is_done() {
             self.gather().await;
             self.send_turn();
             self.look_out();
+            self.look_for_others();
             if self.is_done() {
                 break;
             }
@@ -128,6 +134,15 @@ impl Worker {
         self.end().await
     }
 
+    /// A pass goes on with runs of other lists as well.
+    async fn begin_pass(&mut self) {
+        if let Mode::Pass(now) = self.mode
+            && let Err(error) = Sight::look_for_pass(&self.shared, now).await
+        {
+            self.failure = Some(Error::Store(error));
+        }
+    }
+
     async fn end(mut self) -> Result<PassReport, Error> {
         self.say_what_was_done();
         let held: Vec<SlotId> = self.slots.iter().map(|(slot, _)| slot).collect();
@@ -136,7 +151,7 @@ impl Worker {
             return Err(failure);
         }
         let Mode::Pass(now) = self.mode else { return Ok(self.report) };
-        let left = left(&self.shared, now).await?;
+        let left = left(&self.shared, self.mode, now).await?;
         Ok(self.report.with_left(left.into_runs()))
     }
 
@@ -164,7 +179,8 @@ impl Worker {
 
     /// Waits a moment for outcomes of calls under way, so that they ride in the same turn.
     async fn gather(&mut self) {
-        if self.flight.is_some() || self.queue.is_empty() {
+        // How long a moment is no seed says.
+        if self.flight.is_some() || self.queue.is_empty() || self.shared.replay.is_some() {
             return;
         }
         let began = Instant::now();
@@ -195,6 +211,7 @@ impl Worker {
             Inbound::Again { slot, position, why, read } => self.on_read_again(slot, position, why, read),
             Inbound::Outlook(question, read) => self.on_outlook(question, read),
             Inbound::Left(left) => self.on_left(left),
+            Inbound::Others { sight, looked, took } => self.on_others(sight, looked, took),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -235,6 +252,7 @@ impl Worker {
         let question = (idle && self.look.should_ask()).then(|| self.look.question());
         if question.is_some() {
             self.look_for_left();
+            self.adoption.hint();
             self.neighbours.look_soon();
         }
         let is_time =
@@ -291,14 +309,10 @@ impl Worker {
         self.queue.push((Outgoing { slot, made }, update));
     }
 
-    /// The next fraction by which a retry is spread (SplitMix64, G. Steele et al., *Fast Splittable Pseudorandom
-    /// Number Generators*).
+    /// The next fraction by which a retry is spread.
     pub(super) fn jitter(&mut self) -> Jitter {
-        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.jitter;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Jitter::new((mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64)
+        self.jitter = self.jitter.wrapping_add(GOLDEN);
+        Jitter::new(mix(self.jitter) as f64 / u64::MAX as f64)
     }
 
     /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is

@@ -41,9 +41,16 @@ impl Decision {
             Next::Wait(due_at) => release(due_at),
             Next::End => release(None),
         };
+        let mut state = self.state;
+        if let (Guard::Idle(_), Some(state)) =
+            (guard, state.as_mut().filter(|state| !state.status.is_terminal()))
+        {
+            // The lease of who held it goes with this: who claims it next would not see that it was cut off.
+            state.crashes = run.run.crashes_if_claimed();
+        }
         Update {
             locator: run.locator,
-            state: self.state,
+            state,
             records: self.records,
             taken: self.taken,
             posts: self.posts,

@@ -1,3 +1,4 @@
+use super::list::fingerprint;
 use super::{Definition, Fan, Position, StepPolicy, Text};
 
 /// A pipeline as the state machine sees it: names and policies, without code.
@@ -29,6 +30,8 @@ pub struct StepPlan {
     pub policy: StepPolicy,
     /// The pipeline that it runs; none for a step that is called.
     pub child: Option<Definition>,
+    /// What the code calls it, when a run was started under another name.
+    pub renamed: Option<Text>,
 }
 
 impl Plan {
@@ -42,7 +45,7 @@ impl Plan {
     #[must_use]
     pub fn position(&self, name: &str) -> Option<Position> {
         (0..).zip(&self.stages).find_map(|(stage, plan)| {
-            let item = plan.steps().iter().position(|step| step.name == *name)?;
+            let item = plan.steps().iter().position(|step| step.is_called(name))?;
             Some(Position { stage, item: u32::try_from(item).ok()? })
         })
     }
@@ -51,6 +54,13 @@ impl Plan {
     #[must_use]
     pub fn stage(&self, stage: u32) -> Option<&StagePlan> {
         self.stages.get(stage as usize)
+    }
+}
+
+impl StepPlan {
+    /// Whether this is its name, in the run's list or in the code.
+    fn is_called(&self, name: &str) -> bool {
+        self.name == *name || self.renamed.as_deref() == Some(name)
     }
 }
 
@@ -105,18 +115,11 @@ impl StagePlan {
     }
 }
 
-/// What runs of a pipeline with this name and these stages are stored under; each stage is said by the names of its
-/// steps and by its form. The fingerprint is the 64-bit FNV-1a hash (Fowler, Noll, Vo) of these, each ended by a zero
-/// byte: it stays the same from build to build.
+/// What runs of a pipeline with this name and these stages are stored under, where no more is known of the list; each stage
+/// is said by the names of its steps and by its form.
 #[must_use]
 pub fn definition_key<'a>(pipeline: &str, stages: impl IntoIterator<Item = &'a str>) -> Definition {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for name in stages {
-        for byte in name.bytes().chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    Definition { pipeline: Text::from(pipeline), fingerprint: hash }
+    Definition::new(pipeline, fingerprint(stages))
 }
 
 #[cfg(test)]

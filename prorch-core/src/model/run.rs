@@ -8,13 +8,56 @@ use super::{
     StepRecord, Text, Timestamp, Update, WorkerId,
 };
 
-/// Which list of steps a run was started with: the pipeline's name, and a fingerprint of the list.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.
+///
+/// Name and fingerprint say which one it is, and they alone are compared. A store keeps one list for each, and the first
+/// that it was given will do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Definition {
     /// The pipeline's name.
     pub pipeline: Text,
-    /// A fingerprint of the names of its steps, in order (see [`definition_key`](super::definition_key)).
+    /// A fingerprint of its version and of the names of its steps, in order.
     pub fingerprint: u64,
+    /// The list, as JSON (see [`StepList`](super::StepList)); empty where it is not known.
+    pub list: Text,
+}
+
+impl Definition {
+    /// A definition of which the list is not known.
+    #[must_use]
+    pub fn new(pipeline: impl Into<Text>, fingerprint: u64) -> Self {
+        Self { pipeline: pipeline.into(), fingerprint, list: Text::default() }
+    }
+
+    fn which(&self) -> (&Text, u64) {
+        (&self.pipeline, self.fingerprint)
+    }
+}
+
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        self.which() == other.which()
+    }
+}
+
+impl Eq for Definition {}
+
+impl PartialOrd for Definition {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Definition {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.which().cmp(&other.which())
+    }
+}
+
+impl std::hash::Hash for Definition {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.which().hash(state);
+    }
 }
 
 /// A run that is about to be stored.
@@ -270,7 +313,7 @@ impl Run {
     }
 
     /// A run that is still held when it is claimed was cut off in a call.
-    fn crashes_if_claimed(&self) -> u32 {
+    pub(super) fn crashes_if_claimed(&self) -> u32 {
         self.state.crashes.saturating_add(u32::from(self.lease.is_some()))
     }
 
@@ -293,6 +336,24 @@ impl Run {
             }),
             ..Update::new(self.id, Guard::Idle(self.epoch), Hold::Claim(lease), now)
         }
+    }
+}
+
+impl Run {
+    /// The update by which a run that was started with another list of steps is stored under `definition`, from which those
+    /// know it who go on with it by their list. It applies only if nobody claimed or changed the run since it was read; the
+    /// run is due then.
+    ///
+    /// A run that is still held was cut off in a call: that is counted.
+    #[must_use]
+    pub fn adopt(&self, definition: Definition, now: Timestamp) -> Update {
+        let state = self
+            .lease
+            .is_some()
+            .then(|| RunState { crashes: self.crashes_if_claimed(), ..self.state.clone() });
+        let hold = Hold::Release { due_at: Some(now), seen: self.inbox_seq };
+        let definition = Some(definition);
+        Update { definition, state, ..Update::new(self.id, Guard::Idle(self.epoch), hold, now) }
     }
 }
 

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Lease, Locator, Message, MessageId, NewRun, Position, RunId, RunState, StepRecord, StoredRun,
-    Text, Timestamp, WorkerId,
+    Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, RunId, RunState, StepRecord,
+    StoredRun, Text, Timestamp, WorkerId,
 };
 
 /// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be
@@ -19,6 +19,8 @@ pub struct Update {
     pub at: Timestamp,
     /// The run's new columns; none when they stay as they are.
     pub state: Option<RunState>,
+    /// What the run is stored under from now on; none when that stays. One of another pipeline is rejected.
+    pub definition: Option<Definition>,
     /// Records to write.
     pub records: Vec<RecordWrite>,
     /// Records to remove.
@@ -131,6 +133,7 @@ impl Update {
             guard,
             at,
             state: None,
+            definition: None,
             records: Vec::new(),
             removed: Vec::new(),
             taken: Vec::new(),
@@ -163,6 +166,7 @@ impl Update {
         self.taken.extend(later.taken);
         self.posts.extend(later.posts);
         self.starts.extend(later.starts);
+        self.definition = later.definition.or(self.definition);
         Self { state: later.state.or(self.state), hold: later.hold, at: later.at, ..self }
     }
 
@@ -222,14 +226,24 @@ impl Update {
             }
             Guard::Post => (!run.state.status.is_terminal(), Answer::Closed),
         };
-        (!holds).then_some(refusal)
+        if !holds {
+            return Some(refusal);
+        }
+        let moves = self.definition.as_ref().is_some_and(|new| new.pipeline != run.definition.pipeline);
+        (moves && self.guard != Guard::Post).then(|| Answer::Rejected(Text::from(Self::OTHER_PIPELINE)))
     }
+
+    /// Why an update is rejected by which a run would become one of another pipeline.
+    pub const OTHER_PIPELINE: &str = "a run stays one of its pipeline: its key is unique among those";
 
     /// Writes the rows of the run itself, whatever the guard says: for whoever knows that the update will be sent, and
     /// goes on from there.
     pub(crate) fn write(&self, stored: &mut StoredRun) {
         if let Some(state) = &self.state {
             stored.run.state = state.clone();
+        }
+        if let Some(definition) = &self.definition {
+            stored.run.definition = definition.clone();
         }
         for position in &self.removed {
             stored.records.remove(position);

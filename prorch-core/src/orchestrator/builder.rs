@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::Orchestrator;
 use crate::clock::{Clock, SystemClock};
 use crate::config::OrchestratorConfig;
-use crate::engine::{Shared, StoreTime, Waiters};
+use crate::engine::{Replay, Shared, StoreTime, Waiters};
 use crate::error::Error;
 use crate::pipeline::{Pipeline, PipelineDefinition};
 use crate::registry::{Catalog, pipelines};
@@ -18,6 +18,7 @@ pub struct OrchestratorBuilder {
     clock: Arc<dyn Clock>,
     resources: Resources,
     named: Option<Vec<&'static PipelineDefinition>>,
+    replay: Option<Replay>,
 }
 
 impl OrchestratorBuilder {
@@ -28,6 +29,7 @@ impl OrchestratorBuilder {
             clock: Arc::new(SystemClock::new()),
             resources: Resources::default(),
             named: None,
+            replay: None,
         }
     }
 
@@ -56,6 +58,15 @@ impl OrchestratorBuilder {
         self
     }
 
+    /// For a test that wants to see the same again for the same seed: ids are drawn by it, and engines have no threads of
+    /// their own but are tasks of the runtime that they are started from (one with a single thread, and time that
+    /// stands still, leaves nothing to chance). A step that blocks its thread then blocks the engine.
+    #[doc(hidden)]
+    pub fn replay(mut self, seed: u64) -> Self {
+        self.replay = Some(Replay::new(seed));
+        self
+    }
+
     /// The orchestrator.
     ///
     /// # Errors
@@ -74,6 +85,7 @@ impl OrchestratorBuilder {
                 clock: self.clock,
                 resources: Arc::new(self.resources),
                 waiters: Waiters::default(),
+                replay: self.replay,
             }),
         })
     }

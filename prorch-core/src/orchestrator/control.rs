@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use super::Orchestrator;
 use super::start::encode;
-use crate::engine::new_id;
 use crate::error::Error;
 use crate::model::{
     Answer, Event, EventKind, Guard, Hold, MAX_REASON, Mail, Message, MessageId, Part, Plan, Post, Refusal,
@@ -102,7 +101,8 @@ impl Orchestrator {
             };
             let mut update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
             if let (Event::Pause { .. }, Some(mail)) = (event, &mail) {
-                keep(&mut update, mail.clone());
+                let id = MessageId::from_uuid(self.shared.new_id(now));
+                keep(&mut update, Message::new(id, mail.clone(), now));
             }
             let Asked { answer, unknown } = self.write(update.clone()).await?;
             match answer {
@@ -125,7 +125,7 @@ impl Orchestrator {
     /// Puts a message into a run's inbox. Its id makes it safe to ask again.
     async fn post(&self, id: RunId, mail: Mail, kind: EventKind) -> Result<(), Error> {
         let now = self.shared.time.now();
-        let message = Message::new(MessageId::from_uuid(new_id(now)), mail, now);
+        let message = Message::new(MessageId::from_uuid(self.shared.new_id(now)), mail, now);
         let Asked { answer, unknown } = self.write(Update::post(id, message)).await?;
         match (answer, unknown) {
             (Answer::Applied { .. }, _) => Ok(()),
@@ -161,8 +161,7 @@ impl Orchestrator {
 }
 
 /// Puts what an update does into the run's inbox with it, as known to it: there it waits if the update can't do it yet.
-fn keep(update: &mut Update, mail: Mail) {
-    let message = Message::new(MessageId::from_uuid(new_id(update.at)), mail, update.at);
+fn keep(update: &mut Update, message: Message) {
     update.posts.push(Post { to: update.run, message });
     if let Hold::Release { seen, .. } = &mut update.hold {
         *seen += 1;

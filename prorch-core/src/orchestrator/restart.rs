@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::start::save;
 use super::wishes::Wishes;
-use crate::engine::{Shared, new_id};
+use crate::engine::Shared;
 use crate::error::Error;
 use crate::model::{self, NewRun, NoRestart, Part, Position, RunId, StoredRun, Text, Timestamp};
 use crate::repository::{BoxFuture, ask};
@@ -97,7 +97,7 @@ impl Restart {
     async fn save(self) -> Result<Restarted, Error> {
         let shared = self.shared.clone();
         let now = shared.time.now();
-        let id = RunId::from_uuid(new_id(now));
+        let id = RunId::from_uuid(shared.new_id(now));
         let new = self.gather(id, now).await?;
         let (id, is_new) = save(&shared.repository, new).await?;
         Ok(Restarted { id, is_new })

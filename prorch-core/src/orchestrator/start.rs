@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::RunHandle;
 use super::wishes::Wishes;
-use crate::engine::{Shared, new_id};
+use crate::engine::Shared;
 use crate::error::Error;
 use crate::model::{NewRun, RunId, Text};
 use crate::payload::Payload;
@@ -61,7 +61,7 @@ impl<P: Pipeline> Start<P> {
         let shared = self.shared;
         shared.catalog.add(P::definition())?;
         let now = shared.time.now();
-        let id = RunId::from_uuid(new_id(now));
+        let id = RunId::from_uuid(shared.new_id(now));
         let new = self.wishes.fill(NewRun::new(id, P::definition().key(), self.input?, now));
         let (id, is_new) = save(&shared.repository, new).await?;
         Ok(RunHandle::new(shared, id, is_new))

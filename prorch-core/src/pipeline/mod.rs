@@ -4,10 +4,10 @@ mod hands_on;
 mod stage;
 mod child;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::flow::FlowsInto;
-use crate::model::{Definition, Plan, Position, StepPolicy, Text, definition_key};
+use crate::model::{Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
@@ -43,13 +43,36 @@ pub struct PipelineDefinition {
     declared_in: &'static str,
     stages: Vec<Stage>,
     output: Option<DecodeOutput>,
+    version: u32,
+    aliases: Vec<(&'static str, &'static str)>,
+    key: OnceLock<Definition>,
 }
 
 impl PipelineDefinition {
     /// A pipeline with these stages, declared in the module with this path.
     #[must_use]
     pub fn new(name: &'static str, declared_in: &'static str, stages: Vec<Stage>) -> Self {
-        Self { name, declared_in, stages, output: None }
+        Self {
+            name,
+            declared_in,
+            stages,
+            output: None,
+            version: FIRST_VERSION,
+            aliases: Vec::new(),
+            key: OnceLock::new(),
+        }
+    }
+
+    /// The same, as this version. Runs of another version are not gone on with by its code.
+    #[must_use]
+    pub fn version(self, version: u32) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The same, some of whose steps had other names before: the name before, and the one now.
+    #[must_use]
+    pub fn aliases(self, aliases: Vec<(&'static str, &'static str)>) -> Self {
+        Self { aliases, ..self }
     }
 
     /// The same, whose runs end with an `Output` that the last stage's output turns into.
@@ -104,12 +127,28 @@ impl PipelineDefinition {
         members.iter().enumerate().map(numbered).collect()
     }
 
+    /// Its list of steps, as it is stored with its runs.
+    #[must_use]
+    pub fn list(&self) -> StepList {
+        let mut names = self.step_names().into_iter();
+        let stages = self.stages.iter().map(|stage| stage.listed(&mut names)).collect();
+        StepList { version: self.version, stages }
+    }
+
     /// What its runs are stored under.
     #[must_use]
     pub fn key(&self) -> Definition {
-        let mut names = self.step_names().into_iter();
-        let stages: Vec<Text> = self.stages.iter().map(|stage| stage.text(&mut names)).collect();
-        definition_key(self.name, stages.iter().map(Text::as_str))
+        self.key.get_or_init(|| self.list().definition(self.name)).clone()
+    }
+
+    /// How a list that runs were started with fits this one.
+    pub(crate) fn judge(&self, started_with: &StepList) -> Fit {
+        Here { pipeline: self.name, list: &self.list(), aliases: &self.aliases }.judge(started_with)
+    }
+
+    /// Which version it is.
+    pub(crate) const fn which_version(&self) -> u32 {
+        self.version
     }
 
     fn members(&self) -> impl Iterator<Item = &Member> {

@@ -3,7 +3,9 @@ use std::any::Any;
 use super::child::spawn;
 use super::{Call, Each, Given, HandsOn, Pipeline, PipelineDefinition, Run};
 use crate::flow::FlowsInto;
-use crate::model::{StagePlan, StepPlan, StepPolicy, Text};
+use crate::model::{
+    ListedForm, ListedKind, ListedStage, ListedStep, StagePlan, StepPlan, StepPolicy, Text, type_name,
+};
 use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
 use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
@@ -20,6 +22,7 @@ pub struct Stage {
     form: Form,
     members: Vec<Member>,
     output: DecodeOutput,
+    hands_on: fn() -> Text,
 }
 
 /// How many members a stage has, and where they come from.
@@ -41,6 +44,7 @@ pub struct Member {
     resources: &'static [fn() -> ResourceType],
     call: fn(Invocation) -> BoxFuture<'static, Reply>,
     child: Option<fn() -> &'static PipelineDefinition>,
+    takes: fn() -> Text,
 }
 
 impl Stage {
@@ -133,7 +137,8 @@ impl Stage {
     }
 
     fn new<Out: HandsOn>(form: Form, members: Vec<Member>) -> Self {
-        Self { form, members, output: |stored| Ok(Box::new(Out::decode(stored)?)) }
+        let output: DecodeOutput = |stored| Ok(Box::new(Out::decode(stored)?));
+        Self { form, members, output, hands_on: type_name::<Out::Output> }
     }
 
     pub(super) fn members(&self) -> &[Member] {
@@ -160,6 +165,7 @@ impl Stage {
             name,
             policy: member.options.policy(defaults),
             child: member.child.map(|definition| definition().key()),
+            renamed: None,
         });
         match self.form {
             Form::Group => StagePlan::Group(steps.collect()),
@@ -173,19 +179,20 @@ impl Stage {
         }
     }
 
-    /// The stage in one text: what the fingerprint of the pipeline covers.
-    pub(super) fn text(&self, names: &mut impl Iterator<Item = Text>) -> Text {
-        let named = |(member, name): (&Member, Text)| match member.child {
-            Some(_) => format!("run({name})"),
-            None => name.to_string(),
+    /// The stage as it is stored with the runs.
+    pub(super) fn listed(&self, names: &mut impl Iterator<Item = Text>) -> ListedStage {
+        let listed = |(member, name): (&Member, Text)| ListedStep {
+            name,
+            kind: if member.child.is_some() { ListedKind::Run } else { ListedKind::Step },
         };
-        let steps: Vec<String> = self.members.iter().zip(names).map(named).collect();
-        let steps = steps.join(", ");
-        Text::from(match self.form {
-            Form::One => steps,
-            Form::Group => format!("[{steps}]"),
-            Form::Each(..) => format!("each({steps})"),
-        })
+        let takes = self.members.first().map_or_else(Text::default, |member| (member.takes)());
+        let (form, takes) = match self.form {
+            Form::One => (ListedForm::One, takes),
+            Form::Group => (ListedForm::Group, takes),
+            Form::Each(..) => (ListedForm::Each, Text::from(format!("Vec<{takes}>"))),
+        };
+        let steps = self.members.iter().zip(names).map(listed).collect();
+        ListedStage { form, steps, takes, hands_on: (self.hands_on)() }
     }
 }
 
@@ -205,6 +212,7 @@ impl Member {
             resources: S::RESOURCES,
             call: |call| Box::pin(invoke::<S, Before>(call, Previous::decode)),
             child: None,
+            takes: type_name::<Before>,
         }
     }
 
@@ -223,6 +231,7 @@ impl Member {
             resources: &[],
             call: |call| Box::pin(spawn::<P, Before>(call, Previous::decode)),
             child: Some(P::definition),
+            takes: type_name::<Before>,
         }
     }
 

@@ -54,7 +54,9 @@ pub trait Repository: Send + Sync + 'static {
 
     /// Applies each update whole or not at all, all in one transaction, and answers each by itself, in order.
     ///
-    /// An update that the store can't take gets [`Answer::Rejected`] and harms none of the others.
+    /// An update that the store can't take gets [`Answer::Rejected`] and harms none of the others. One that stores its run
+    /// under another definition (`Update::definition`) moves it, with the list, to those who claim that one; the definition
+    /// of another pipeline is rejected.
     ///
     /// # Errors
     ///

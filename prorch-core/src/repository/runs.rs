@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite, Run, RunId, Saved, Status,
-    StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
+    Answer, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite, Run, RunId,
+    Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -141,6 +141,7 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
         text(state.output.as_ref(), "the run's output")?;
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
+    update.definition.as_ref().map_or(Ok(()), check_definition)?;
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
 }
@@ -151,6 +152,11 @@ fn check_record(record: &StepRecord) -> Result<(), Text> {
     text(record.state.as_ref(), "the step's state")?;
     text(record.output.as_ref(), "the step's output")?;
     record.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))
+}
+
+fn check_definition(definition: &Definition) -> Result<(), Text> {
+    name(&definition.pipeline, "the pipeline's name")?;
+    text(Some(&definition.list), "the list of steps")
 }
 
 fn check_mail(mail: &Mail) -> Result<(), Text> {
@@ -171,7 +177,7 @@ fn check_mail(mail: &Mail) -> Result<(), Text> {
 ///
 /// The reason, in words.
 pub fn check_new(new: &NewRun) -> Result<(), Text> {
-    name(&new.definition.pipeline, "the pipeline's name")?;
+    check_definition(&new.definition)?;
     if let Some(key) = &new.key {
         name(key, "the key")?;
     }

@@ -29,7 +29,7 @@ pub(crate) fn plan() -> Plan {
 
 /// A stage of one step that is called.
 pub(crate) fn one(name: Text, policy: StepPolicy) -> StagePlan {
-    StagePlan::One(StepPlan { name, policy, child: None })
+    StagePlan::One(StepPlan { name, policy, child: None, renamed: None })
 }
 
 /// The same with a deadline on every step.

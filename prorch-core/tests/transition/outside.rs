@@ -251,3 +251,20 @@ fn mail_about_the_run_that_a_decision_leaves_behind_makes_it_due_at_once() {
     release(&mut stored, None);
     assert_eq!(stored.run.due_at, None, "what is seen is not called for again");
 }
+
+#[test]
+fn a_pause_and_a_resume_forget_no_call_that_was_cut_off() {
+    let mut stored = held_at(1);
+    let after_the_lease = at(1_000);
+    act_idle(&mut stored, Event::Pause { message: None }, after_the_lease);
+    assert_eq!((stored.run.lease, stored.run.state.crashes), (None, 1), "who held it died in a call");
+    act_idle(&mut stored, Event::Resume { message: None }, after_the_lease);
+    assert_eq!(stored.run.state.crashes, 1, "it is counted once");
+}
+
+/// Lets an event happen to a run that nobody holds any more.
+fn act_idle(stored: &mut StoredRun, event: Event, now: prorch_core::model::Timestamp) {
+    let decision = transition(stored, &plan(), event, &[], now).unwrap();
+    let update = decision.into_update(stored, Guard::Idle(stored.run.epoch), now);
+    assert!(matches!(update.apply(stored), Answer::Applied { .. }));
+}

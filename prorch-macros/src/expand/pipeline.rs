@@ -4,6 +4,7 @@ use syn::spanned::Spanned;
 use syn::{DeriveInput, Type, Visibility};
 
 use super::stage::Named;
+use crate::ast::Member;
 use crate::valid::{GoodPipeline, GoodStage};
 
 /// The pipeline's implementation, and its entry among the pipelines.
@@ -16,6 +17,8 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let input = first.place().type_item(quote!(type Input), &input);
     let output = last.place().type_item(quote!(type Output), &output);
     let ending = good.output.as_ref().map(|output| ending(private, last, output));
+    let version = good.version.map(|version| quote!(.version(#version)));
+    let aliases = aliases(private, good);
     let contract = contract(item, good, first, last);
     quote! {
         #[allow(unused_parens)]
@@ -30,7 +33,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
                         let stages = ::std::vec![#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#ending
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #ending
                     })
                 }
             }
@@ -69,6 +72,16 @@ fn stages(private: &TokenStream, stages: &[GoodStage], input: &TokenStream) -> V
     made
 }
 
+/// The call that says what steps were called before.
+fn aliases(private: &TokenStream, good: &GoodPipeline) -> Option<TokenStream> {
+    let alias = |(before, member): &(String, Member)| {
+        let now = member.name(private);
+        quote!((#before, #now))
+    };
+    let aliases: Vec<TokenStream> = good.aliases.iter().map(alias).collect();
+    (!aliases.is_empty()).then(|| quote!(.aliases(::std::vec![#(#aliases),*])))
+}
+
 /// The call that promises an output; when the last stage hands on something else, it is told at the promise.
 fn ending(private: &TokenStream, last: &GoodStage, output: &Type) -> TokenStream {
     let marker = last.marker(private);
@@ -102,6 +115,7 @@ fn contract(
         )]
         impl #pipeline {
             #[doc(hidden)]
+            #[allow(unreachable_pub)]
             #function
         }
     })

@@ -7,13 +7,6 @@ use crate::ast::Member;
 use crate::valid::GoodStage;
 
 impl GoodStage {
-    pub(super) fn members(&self) -> &[Member] {
-        match self {
-            Self::One(member) | Self::Each(member, _) => std::slice::from_ref(member),
-            Self::Group(members) => members,
-        }
-    }
-
     /// The member at whose place it is said what is wrong with the stage.
     pub(super) fn place(&self) -> &Member {
         &self.members()[0]
@@ -137,9 +130,7 @@ pub(super) trait Named {
 
 impl Named for Member {
     fn path(&self) -> &Path {
-        match self {
-            Self::Step(path) | Self::Run(path) => path,
-        }
+        Self::path(self)
     }
 }
 
@@ -162,6 +153,15 @@ impl Member {
         self.place(&match self {
             Self::Step(_) => quote!(<#ty as #private::Step>::Output),
             Self::Run(_) => quote!(<#ty as #private::Pipeline>::Output),
+        })
+    }
+
+    /// The name of its records.
+    pub(super) fn name(&self, private: &TokenStream) -> TokenStream {
+        let ty = self.ty();
+        self.place(&match self {
+            Self::Step(_) => quote!(<#ty as #private::StepDefinition>::NAME),
+            Self::Run(_) => quote!(<#ty as #private::Pipeline>::NAME),
         })
     }
 

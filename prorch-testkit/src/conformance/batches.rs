@@ -1,12 +1,12 @@
 //! Each update is applied whole or not at all, and answered by itself.
 
 use prorch_core::repository::{
-    Answer, Cause, CauseKind, Filter, Guard, Lease, Mail, Message, NewRun, Part, RecordWrite, Repository,
-    Run, RunState, Status, StepRecord, StoredRun, Text, Update,
+    Answer, Cause, CauseKind, Definition, Filter, Guard, Lease, Mail, Message, NewRun, Part, RecordWrite,
+    Repository, Run, RunState, Status, StepRecord, StoredRun, Text, Update,
 };
 
 use super::bench::{
-    Bench, Held, LEASE, applied, at, id, message_id, new_run, position, post, record, signal, worker,
+    Bench, Held, LEASE, applied, at, id, known, message_id, new_run, position, post, record, signal, worker,
 };
 
 fn is_rejected(answer: &Answer) -> bool {
@@ -129,6 +129,7 @@ fn unwritable(held: &Held) -> Vec<Update> {
     let mail =
         |mail| Update { posts: vec![post(1, Message::new(message_id(1), mail, at(0)))], ..held.keep() };
     vec![
+        Update { definition: Some(Definition { list: nul(), ..known() }), ..held.keep() },
         step(StepRecord { name: nul(), ..record(0, 0) }),
         step(StepRecord { name: Text::default(), ..record(0, 0) }),
         step(StepRecord { name: Text::from("n".repeat(257)), ..record(0, 0) }),

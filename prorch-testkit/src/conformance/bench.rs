@@ -37,7 +37,7 @@ pub(super) fn worker(n: u8) -> WorkerId {
 }
 
 pub(super) fn definition(pipeline: &str, fingerprint: u64) -> Definition {
-    Definition { pipeline: Text::from(pipeline), fingerprint }
+    Definition::new(pipeline, fingerprint)
 }
 
 /// What [`new_run`] executes.

@@ -142,6 +142,14 @@ macro_rules! conformance {
                     an_end_that_is_told_twice_is_heard_once,
                     a_thousand_children_in_one_update,
                 ]
+                definitions: [
+                    the_list_of_steps_comes_back_as_it_was_given,
+                    a_run_is_stored_under_another_definition,
+                    a_holder_stores_its_run_under_another_definition,
+                    a_run_stays_one_of_its_pipeline,
+                    whoever_is_late_leaves_a_run_under_its_definition,
+                    a_run_that_its_worker_left_behind_counts_as_cut_off,
+                ]
                 records: [
                     a_record_is_kept_as_it_was_written,
                     a_changed_record_is_replaced_whole,
@@ -296,6 +304,7 @@ mod tests {
             include_str!("inbox.rs"),
             include_str!("posts.rs"),
             include_str!("children.rs"),
+            include_str!("definitions.rs"),
             include_str!("records.rs"),
             include_str!("parts.rs"),
             include_str!("search.rs"),

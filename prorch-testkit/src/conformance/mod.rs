@@ -35,6 +35,8 @@ pub mod posts;
 #[doc(hidden)]
 pub mod children;
 #[doc(hidden)]
+pub mod definitions;
+#[doc(hidden)]
 pub mod records;
 #[doc(hidden)]
 pub mod parts;

@@ -42,6 +42,7 @@ fn everything(guard: Guard, hold: Hold) -> Update {
             started_at: Some(at(9)),
             ended_at: None,
         }),
+        definition: Some(super::bench::definition("backup", 9)),
         records: vec![RecordWrite::Changed(changed), RecordWrite::New(record(2, 0))],
         removed: vec![position(1, 0)],
         taken: vec![message_id(7)],

@@ -10,6 +10,8 @@ pub(super) enum Plan {
     At(Fault, u64),
     /// At any call, with these odds.
     Odds(Odds, Rng),
+    /// This fault at the next write, and whether the next read is refused.
+    Told(Option<Fault>, bool),
 }
 
 /// How often faults happen, and which.
@@ -37,6 +39,7 @@ impl Plan {
         let fault = match self {
             Self::At(fault, at) => (*at == number).then_some(*fault),
             Self::Odds(odds, dice) => odds.roll(dice),
+            Self::Told(fault, _) => fault.take(),
         };
         match fault {
             Some(Fault::DiesBetween) if write.first_half().is_none() => None,
@@ -48,6 +51,7 @@ impl Plan {
     pub(super) fn at_read(&mut self) -> Option<Fault> {
         match self {
             Self::At(..) => None,
+            Self::Told(_, refused) => std::mem::take(refused).then_some(Fault::Refused),
             // What is lost of a write is for a read that it fails.
             Self::Odds(odds, dice) => {
                 odds.roll(dice).map(|fault| if fault == Fault::Slow { fault } else { Fault::Refused })
@@ -59,6 +63,8 @@ impl Plan {
     pub(super) fn lateness(&mut self) -> u64 {
         match self {
             Self::At(..) => 2,
+            // When it is told to: see `FaultyRepository::settle`.
+            Self::Told(..) => u64::MAX / 2,
             Self::Odds(_, dice) => 1 + dice.u64(..20),
         }
     }

@@ -54,6 +54,32 @@ impl<R: Repository> FaultyRepository<R> {
         Self::new(inner, Plan::Odds(odds, dice))
     }
 
+    /// `inner`, with the faults that it is told of. What is late arrives when it is told to [settle](Self::settle).
+    #[must_use]
+    pub fn told(inner: Arc<R>) -> Self {
+        Self::new(inner, Plan::Told(None, false))
+    }
+
+    /// Lets this happen to the next write, in place of all else.
+    pub fn strike_next_write(&self, fault: Fault) {
+        *lock(&self.fuse.plan) = Plan::Told(Some(fault), false);
+    }
+
+    /// Lets the next read be refused, in place of all else.
+    pub fn refuse_next_read(&self) {
+        *lock(&self.fuse.plan) = Plan::Told(None, true);
+    }
+
+    /// Lets nothing more happen.
+    pub fn heal(&self) {
+        *lock(&self.fuse.plan) = Plan::Told(None, false);
+    }
+
+    /// Lets the worker die, whatever it does.
+    pub fn kill(&self) {
+        self.fuse.dead.store(true, Ordering::SeqCst);
+    }
+
     fn new(inner: Arc<R>, plan: Plan) -> Self {
         let fuse = Fuse {
             plan: Mutex::new(plan),

@@ -27,6 +27,9 @@ macro_rules! processes {
             many: [
                 a_thousand_children_and_a_thousand_items_end_once_each_whenever_workers_are_killed,
             ]
+            builds: [
+                workers_of_an_old_and_a_new_build_lose_nothing_while_both_are_killed,
+            ]
             harm: [
                 a_step_that_aborts_harms_its_own_run_only,
                 a_step_that_uses_up_the_memory_harms_its_own_run_only,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use prorch_core::clock::Clock;
 use prorch_core::config::OrchestratorConfig;
 use prorch_core::orchestrator::{Orchestrator, OrchestratorBuilder};
+use prorch_core::pipeline::Pipeline;
 use prorch_core::repository::Repository;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::sync::oneshot;
@@ -16,8 +17,9 @@ use super::hooks::Hooks;
 use super::items::{Family, Items};
 use super::journal::Journal;
 use super::log::log_to;
-use super::pipelines::{Patient, Plain};
-use super::task::{Task, Time};
+use super::pipelines::{Patient, Plain, changing};
+use super::steps::Order;
+use super::task::{Build, Task, Time};
 use crate::clock::UnsteadyClock;
 
 /// How often a clock jumps.
@@ -54,14 +56,22 @@ fn limit(resource: Resource, most: u64) {
 async fn work<R: Repository>(task: Task, make: impl AsyncFnOnce(PathBuf) -> R) {
     let repository = make(task.store()).await;
     let orchestrator = builder(repository, &task).build().expect("the orchestrator can be built");
-    if let Some((runs, order)) = task.starts {
-        for _ in 0..runs {
-            orchestrator.start::<Plain>(order.clone()).await.expect("the run can be started");
+    if let Some((runs, order)) = &task.starts {
+        match task.build {
+            Build::Usual => start::<Plain>(&orchestrator, *runs, order).await,
+            Build::Old => start::<changing::Old>(&orchestrator, *runs, order).await,
+            Build::New => start::<changing::New>(&orchestrator, *runs, order).await,
         }
         return;
     }
     File::create(task.is_up()).expect("the worker can say that it is up");
     orchestrator.run_until(told_to_stop()).await.expect("the worker ends in peace");
+}
+
+async fn start<P: Pipeline<Input = Order>>(orchestrator: &Orchestrator, runs: usize, order: &Order) {
+    for _ in 0..runs {
+        orchestrator.start::<P>(order.clone()).await.expect("the run can be started");
+    }
 }
 
 /// An orchestrator as the test and its workers have it.
@@ -72,15 +82,18 @@ pub(super) fn builder(repository: impl Repository, task: &Task) -> OrchestratorB
         .crash_cap(task.crash_cap)
         .poll(Duration::from_millis(5))
         .grace(GRACE);
-    Orchestrator::builder(repository)
+    let builder = Orchestrator::builder(repository)
         .config(config)
         .clock(clock(task.time))
         .resource(Journal::open(&task.directory))
-        .resource(Hooks::new(&task.directory))
-        .pipeline::<Plain>()
-        .pipeline::<Patient>()
-        .pipeline::<Items>()
-        .pipeline::<Family>()
+        .resource(Hooks::new(&task.directory));
+    match task.build {
+        Build::Usual => {
+            builder.pipeline::<Plain>().pipeline::<Patient>().pipeline::<Items>().pipeline::<Family>()
+        }
+        Build::Old => builder.pipeline::<changing::Old>(),
+        Build::New => builder.pipeline::<changing::New>(),
+    }
 }
 
 fn clock(time: Time) -> impl Clock {

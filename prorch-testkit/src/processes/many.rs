@@ -9,7 +9,7 @@ use prorch_core::repository::{Filter, Parent, Position, RunId, Status};
 
 use super::LONGEST;
 use super::items::{Family, Items, Many};
-use super::journal::Does;
+use super::journal::{Does, Effect};
 use super::killed::Victims;
 use super::pipelines::Plain;
 use super::scene::Scene;
@@ -29,6 +29,7 @@ pub async fn a_thousand_children_and_a_thousand_items_end_once_each_whenever_wor
     let mut victims = Victims::new(&scene, WORKERS);
     let family = start::<Family>(&scene, many.clone()).await;
     let items = start::<Items>(&scene, many).await;
+    let mut committed = Vec::new();
     // Each child makes three calls, each item one.
     let calls = members as usize * 4;
     while victims.killed.len() < kills {
@@ -36,6 +37,7 @@ pub async fn a_thousand_children_and_a_thousand_items_end_once_each_whenever_wor
         let done = scene.effects().iter().filter(|effect| effect.does == Does::Finishes).count();
         if done * kills >= victims.killed.len() * calls {
             victims.kill_one(&mut chance).await;
+            committed.push(Committed::look(&scene, items.id()).await);
         } else {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -50,6 +52,7 @@ pub async fn a_thousand_children_and_a_thousand_items_end_once_each_whenever_wor
     let tally = Tally::of(&effects, Plain::CALLS);
     tally.assert_calls_accounted(&victims.killed);
     victims.assert_nothing_after_an_end(&effects);
+    committed.iter().for_each(|committed| committed.assert_not_called_again(&effects));
     for step in ["First", "Second", "Third", "Item"] {
         assert_eq!(tally.calls_of(step), members as usize, "of `{step}`");
     }
@@ -61,6 +64,30 @@ pub async fn a_thousand_children_and_a_thousand_items_end_once_each_whenever_wor
         tally.finished() - calls,
         tally.count(Does::Begins) - tally.finished(),
     ));
+}
+
+/// The items whose end was committed when a worker was killed, with how many effects there were by then.
+struct Committed {
+    run: RunId,
+    items: BTreeSet<u32>,
+    effects: usize,
+}
+
+impl Committed {
+    async fn look(scene: &Scene, run: RunId) -> Self {
+        let stored =
+            scene.orchestrator().get(run).await.expect("the store can be read").expect("it is there");
+        let finished = stored.records.values().filter(|record| record.status == Status::Finished);
+        let items = finished.filter(|record| record.name == "Item").map(|record| record.position.item);
+        // First the store, then the journal: what it says beyond is later than the ends.
+        Self { run, items: items.collect(), effects: scene.effects().len() }
+    }
+
+    fn assert_not_called_again(&self, effects: &[Effect]) {
+        let again = |effect: &&Effect| effect.run == self.run && self.items.contains(&effect.asked);
+        let late = effects[self.effects..].iter().filter(|effect| effect.step == "Item").find(again);
+        assert_eq!(late, None, "an effect after the end of its item");
+    }
 }
 
 async fn start<P: Pipeline>(scene: &Scene, input: P::Input) -> RunHandle<P> {

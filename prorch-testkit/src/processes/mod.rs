@@ -25,6 +25,8 @@ pub mod killed;
 #[doc(hidden)]
 pub mod many;
 #[doc(hidden)]
+pub mod builds;
+#[doc(hidden)]
 pub mod harm;
 #[doc(hidden)]
 pub mod clocks;
@@ -38,11 +40,11 @@ pub use child::child;
 pub use items::{Family, Items, Many};
 pub use journal::{Does, Effect};
 pub use log::LogLine;
-pub use pipelines::{Patient, Plain};
+pub use pipelines::{Changing, Patient, Plain};
 pub use scene::Scene;
 pub use steps::{Act, Order};
 pub use tally::{Tally, assert_quiet};
-pub use task::Time;
+pub use task::{Build, Time};
 pub use worker::{Worker, WorkerSetup};
 
 /// No amount of work in here takes as long as this, even on a slow machine.

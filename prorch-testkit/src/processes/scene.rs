@@ -14,7 +14,7 @@ use super::hooks::Hooks;
 use super::journal::{Effect, Journal};
 use super::log::{self, LogLine};
 use super::steps::Order;
-use super::task::{Task, Time};
+use super::task::{Build, Task, Time};
 use super::worker::{Worker, WorkerSetup};
 
 /// How many runs are started side by side.
@@ -221,6 +221,7 @@ fn task(directory: &Path, name: &str) -> Task {
         concurrency: 256,
         crash_cap: 5,
         time: Time::Right,
+        build: Build::Usual,
         starts: None,
         memory: None,
     }

@@ -86,7 +86,7 @@ macro_rules! declare {
     )*};
 }
 
-declare!(First, Second, Third, Polled, Erring with QUICK_RETRIES);
+declare!(First, Between, Second, Third, Fourth, Polled, Erring with QUICK_RETRIES);
 
 /// Short delays, so that a test does not wait for them.
 const QUICK_RETRIES: StepOptions = StepOptions {
@@ -98,18 +98,24 @@ const QUICK_RETRIES: StepOptions = StepOptions {
     ..StepOptions::NONE
 };
 
-/// Does its work.
-#[derive(Default, Serialize, Deserialize)]
-pub(super) struct First;
+macro_rules! does_its_work {
+    ($($name:ident),*) => {$(
+        /// Does its work.
+        #[derive(Default, Serialize, Deserialize)]
+        pub(super) struct $name;
 
-impl Step for First {
-    type Input = Order;
-    type Output = Order;
+        impl Step for $name {
+            type Input = Order;
+            type Output = Order;
 
-    async fn on_start(&mut self, order: &Order, cx: &StepContext) -> StepResult<Order> {
-        Noted::begin(cx, 0, order.work).await?.finish(order)
-    }
+            async fn on_start(&mut self, order: &Order, cx: &StepContext) -> StepResult<Order> {
+                Noted::begin(cx, 0, order.work).await?.finish(order)
+            }
+        }
+    )*};
 }
+
+does_its_work!(First, Between, Third, Fourth);
 
 /// Does what the order says.
 #[derive(Default, Serialize, Deserialize)]
@@ -138,19 +144,6 @@ fn use_up_memory() {
     loop {
         pieces.push(Vec::with_capacity(PIECE));
         std::hint::black_box(&mut pieces);
-    }
-}
-
-/// Does its work.
-#[derive(Default, Serialize, Deserialize)]
-pub(super) struct Third;
-
-impl Step for Third {
-    type Input = Order;
-    type Output = Order;
-
-    async fn on_start(&mut self, order: &Order, cx: &StepContext) -> StepResult<Order> {
-        Noted::begin(cx, 0, order.work).await?.finish(order)
     }
 }
 

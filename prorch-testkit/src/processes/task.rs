@@ -19,10 +19,24 @@ pub(super) struct Task {
     pub(super) concurrency: usize,
     pub(super) crash_cap: u32,
     pub(super) time: Time,
-    /// It starts so many runs of `Plain` with this order, and ends.
+    pub(super) build: Build,
+    /// It starts so many runs of `Plain`, or of `Changing` if its build has that, with this order, and ends.
     pub(super) starts: Option<(usize, Order)>,
     /// How much memory it may ask for, in bytes.
     pub(super) memory: Option<u64>,
+}
+
+/// Which pipelines a worker process knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Build {
+    /// [`Plain`](super::Plain) and [`Patient`](super::Patient).
+    #[default]
+    Usual,
+    /// [`Changing`](super::Changing) as it was.
+    Old,
+    /// [`Changing`](super::Changing) as it is now.
+    New,
 }
 
 /// What the clock of a worker process says.

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use super::log::{self, LogLine};
 use super::steps::Order;
-use super::task::{Task, Time, VARIABLE};
+use super::task::{Build, Task, Time, VARIABLE};
 
 /// How long a worker may take for what takes it a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,7 +50,14 @@ impl WorkerSetup {
         self
     }
 
-    /// Lets it start so many runs of [`Plain`](super::Plain) and end, in place of working.
+    /// Which pipelines it knows.
+    pub fn build(mut self, build: Build) -> Self {
+        self.task.build = build;
+        self
+    }
+
+    /// Lets it start so many runs and end, in place of working: of [`Plain`](super::Plain), or of
+    /// [`Changing`](super::Changing) if its build has that.
     pub fn starting(mut self, runs: usize, order: Order) -> Self {
         self.task.starts = Some((runs, order));
         self

@@ -1,0 +1,7 @@
+//! Random sequences of what can happen to runs in a database in memory keep the promises.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use prorch_sqlite::SqliteRepository;
+
+prorch_testkit::model!((30, 8_000), async || SqliteRepository::open_in_memory().unwrap());

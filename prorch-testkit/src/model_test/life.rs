@@ -1,0 +1,99 @@
+//! A run, by what was seen of it.
+
+use std::collections::BTreeMap;
+
+use prorch_core::model::{Mail, MessageId, Position, Status, StepRecord, WorkerId};
+use prorch_core::repository::{Guard, Text, Update};
+
+use super::step::Done;
+
+/// A run, by what was committed of it.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) status: Status,
+    pub(super) paused: bool,
+    pub(super) key: Option<(Text, Text)>,
+    pub(super) epoch: u64,
+    pub(super) holder: Option<WorkerId>,
+    pub(super) records: BTreeMap<Position, RecordSeen>,
+    /// Errors that were committed and calls that were cut off, since the last answer or the step's entry.
+    pub(super) attempts: u32,
+    /// Calls that were cut off since the last answer, good or bad.
+    pub(super) cut_offs: u32,
+    pub(super) inbox: Vec<MailSeen>,
+    /// When it was last claimed, or changed by who may.
+    pub(super) written_at: u64,
+    /// Whether somebody is about to let it try again.
+    pub(super) may_reopen: bool,
+}
+
+/// A record, by what was committed of it.
+#[derive(Debug)]
+pub(super) struct RecordSeen {
+    pub(super) name: Text,
+    pub(super) status: Status,
+    pub(super) done: Done,
+    /// As it was written last.
+    pub(super) written: StepRecord,
+}
+
+/// A message that came in.
+#[derive(Debug)]
+pub(super) struct MailSeen {
+    pub(super) id: MessageId,
+    pub(super) mail: Mail,
+    pub(super) at: u64,
+    pub(super) taken: bool,
+}
+
+impl Life {
+    pub(super) const fn of(key: Option<(Text, Text)>) -> Self {
+        Self {
+            status: Status::Created,
+            paused: false,
+            key,
+            epoch: 0,
+            holder: None,
+            records: BTreeMap::new(),
+            attempts: 0,
+            cut_offs: 0,
+            inbox: Vec::new(),
+            written_at: 0,
+            may_reopen: false,
+        }
+    }
+
+    /// Whether this update may change the run, or put a message into its inbox. Who finds it idle may be right although a
+    /// lease is there: it may be over.
+    pub(super) fn allows(&self, update: &Update) -> bool {
+        match update.guard {
+            Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
+                epoch.0 == self.epoch && self.holder == Some(holder)
+            }
+            Guard::Idle(epoch) => epoch.0 == self.epoch,
+            Guard::Post => !self.status.is_terminal(),
+        }
+    }
+
+    pub(super) fn was_cut_off(&mut self) {
+        if self.holder.take().is_some() {
+            self.attempts += 1;
+            self.cut_offs += 1;
+        }
+    }
+
+    pub(super) fn receive(&mut self, update: &Update, at: u64) {
+        for post in update.posts.iter().filter(|post| post.to == update.run) {
+            let message = &post.message;
+            if self.inbox.iter().all(|mail| mail.id != message.id) {
+                self.inbox.push(MailSeen { id: message.id, mail: message.mail.clone(), at, taken: false });
+            }
+        }
+    }
+
+    /// The signals of a name that wait.
+    pub(super) fn signals(&self, name: &str) -> impl Iterator<Item = &MailSeen> {
+        let is_named = move |mail: &&MailSeen| matches!(&mail.mail, Mail::Signal { name: other, .. } if other.as_str() == name);
+        self.inbox.iter().filter(|mail| !mail.taken).filter(is_named)
+    }
+}

@@ -1,0 +1,147 @@
+//! The store under test as everybody has it: whoever asks waits until it has answered, and a second one, in memory, is
+//! asked the same.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use prorch_core::repository::{
+    Answer, Claim, ClaimRequest, Filter, Locator, MemoryRepository, NewRun, Outlook, Page, Part, Repository,
+    RunId, Saved, StoreError, StoredRun, Turn, Update,
+};
+use tokio::sync::Notify;
+
+use super::journal::Journal;
+use super::scene::Scene;
+
+/// See the module. Nothing but the order of the calls decides what is answered, so that all is the same again.
+pub(super) struct Store<R> {
+    inner: R,
+    twin: MemoryRepository,
+    scene: Arc<Scene>,
+    changed: Notify,
+}
+
+impl<R: Repository> Store<R> {
+    pub(super) fn new(inner: R, scene: Arc<Scene>) -> Self {
+        Self { inner, twin: MemoryRepository::new(), scene, changed: Notify::new() }
+    }
+
+    /// A run with its records and the messages that nobody took.
+    pub(super) fn whole(&self, run: RunId) -> StoredRun {
+        self.read(&self.inner, run)
+    }
+
+    /// The same, as the second store has it.
+    pub(super) fn twin(&self, run: RunId) -> StoredRun {
+        self.read(&self.twin, run)
+    }
+
+    fn read(&self, store: &impl Repository, run: RunId) -> StoredRun {
+        let part = |part| {
+            let stored = wait(store.get(run, part)).expect("the store can be read");
+            stored.expect("a run that was started is there")
+        };
+        let all = part(Part::Records { from: Default::default(), limit: 1_000 });
+        StoredRun { inbox: part(Part::Work).inbox, locator: Locator::default(), ..all }
+    }
+
+    /// All runs.
+    pub(super) fn runs(&self) -> Page {
+        wait(self.inner.search(&Filter::all().limit(1_000))).expect("the store can be read")
+    }
+
+    /// The two stores gave one answer.
+    fn same<T: PartialEq + std::fmt::Debug>(&self, asked: &str, answer: &T, twin: &T) {
+        if answer != twin {
+            self.scene
+                .wrong(format!("P12: {asked} is answered with {answer:?}, and in memory with {twin:?}"));
+        }
+    }
+
+    fn journal<T>(&self, note: impl FnOnce(&mut Journal) -> T) -> T {
+        self.scene.journal(note)
+    }
+
+    fn saw(&self, updates: &[Update], answers: &[Answer]) {
+        self.journal(|journal| {
+            updates.iter().zip(answers).for_each(|(update, answer)| journal.saw(update, answer));
+        });
+        if updates.iter().any(Update::may_wake) {
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl<R: Repository> Repository for Store<R> {
+    async fn get(&self, id: RunId, part: Part) -> Result<Option<StoredRun>, StoreError> {
+        wait(self.inner.get(id, part))
+    }
+
+    async fn save(&self, runs: Vec<NewRun>) -> Result<Vec<Saved>, StoreError> {
+        let saved = wait(self.inner.save(runs.clone()))?;
+        self.same("a start", &saved, &wait(self.twin.save(runs.clone()))?);
+        self.journal(|journal| {
+            runs.iter().zip(&saved).for_each(|(run, saved)| journal.started(run, *saved));
+        });
+        self.changed.notify_waiters();
+        Ok(saved)
+    }
+
+    async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
+        let answers = wait(self.inner.update(updates.clone()))?;
+        self.same("an update", &answers, &wait(self.twin.update(updates.clone()))?);
+        self.saw(&updates, &answers);
+        Ok(answers)
+    }
+
+    async fn search(&self, filter: &Filter) -> Result<Page, StoreError> {
+        wait(self.inner.search(filter))
+    }
+
+    async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
+        let turn = wait(self.inner.turn(updates.clone(), claim.clone()))?;
+        let twin = wait(self.twin.turn(updates.clone(), claim))?;
+        self.same("a turn", &turn.answers, &twin.answers);
+        self.saw(&updates, &turn.answers);
+        let claims = turn.claims?;
+        let without_place = |claim: &Claim| {
+            let stored = StoredRun { locator: Locator::default(), ..claim.stored.clone() };
+            Claim { stored }
+        };
+        self.same("a claim", &claims.iter().map(without_place).collect(), &twin.claims?);
+        self.journal(|journal| claims.iter().for_each(|claim| journal.claimed(claim)));
+        Ok(Turn { answers: turn.answers, claims: Ok(claims) })
+    }
+
+    async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
+        wait(self.inner.outlook(request))
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// Waits for an answer, with the whole thread: whatever the store does on other threads, here nothing else happens.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    // A task of the runtime may ask only so much before it should let others go on, which here they can't.
+    let mut answer = pin!(tokio::task::unconstrained(answer));
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match answer.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

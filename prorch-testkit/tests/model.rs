@@ -1,0 +1,5 @@
+//! Random sequences of what can happen to runs in memory keep the promises.
+
+use prorch_core::repository::MemoryRepository;
+
+prorch_testkit::model!((200, 12_000), async || MemoryRepository::new());
