@@ -187,6 +187,26 @@ async fn a_failed_item_is_named_and_a_retry_leaves_alone_what_has_finished() {
     .await;
 }
 
+/// Says what it is called by.
+#[step]
+async fn keyed(_: u64, cx: &StepContext) -> StepResult<String> {
+    finish(cx.idempotency_key().to_string())
+}
+
+#[pipeline(steps = [up_to, each(keyed)])]
+struct Keyed;
+
+#[tokio::test]
+async fn each_item_of_a_list_has_an_idempotency_key_of_its_own() {
+    everywhere(async |builder| {
+        let orchestrator = builder.pipeline::<Keyed>().build().unwrap();
+        let run = orchestrator.start::<Keyed>(3).await.unwrap();
+        let keys = drive(&orchestrator, &run).await.unwrap();
+        assert_eq!(keys, [0, 1, 2].map(|item| format!("{}:keyed[{item}]", run.id())));
+    })
+    .await;
+}
+
 #[pipeline(steps = [work])]
 struct Child;
 
