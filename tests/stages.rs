@@ -285,6 +285,24 @@ async fn a_cancel_goes_down_to_every_child() {
 }
 
 #[tokio::test]
+async fn a_cancel_goes_down_to_a_child_that_is_paused() {
+    everywhere(async |builder| {
+        let orchestrator = builder.pipeline::<Spread>().build().unwrap();
+        let run = orchestrator.start::<Spread>(1).await.unwrap();
+        for _ in 0..3 {
+            orchestrator.execute_pipelines().await.unwrap();
+        }
+        let [child] = &runs_of::<Waiting>(&orchestrator).await[..] else { panic!("one child") };
+        orchestrator.pause(child.id).await.unwrap();
+        orchestrator.cancel(run.id(), "not wanted").await.unwrap();
+        orchestrator.execute_pipelines().await.unwrap();
+        let child = orchestrator.get(child.id).await.unwrap().unwrap();
+        assert_eq!(child.run.status(), Status::Cancelled);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_run_for_each_item_hands_on_what_they_end_with_in_order() {
     everywhere(async |builder| {
         let orchestrator = builder.pipeline::<Spread>().build().unwrap();

@@ -123,6 +123,7 @@ macro_rules! conformance {
                     it_wakes_an_idle_run,
                     it_leaves_an_earlier_due_time,
                     a_signal_does_not_wake_a_run_that_was_not_begun,
+                    a_cancel_or_a_resume_lifts_the_pause_of_an_idle_run,
                     it_does_not_touch_a_held_run,
                     one_to_a_run_that_ended_is_closed,
                     one_to_a_run_that_is_missing_is_closed,

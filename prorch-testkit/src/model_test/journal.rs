@@ -81,7 +81,7 @@ impl Journal {
         };
         self.touched.insert(update.run);
         match answer {
-            Answer::Applied { .. } if update.guard == Guard::Post => life.receive(update, at),
+            Answer::Applied { .. } if update.guard == Guard::Post => life.receive_own(update, at),
             Answer::Applied { .. } => self.applied(&mut life, update, at),
             Answer::Stale | Answer::Closed if !life.allows(update) => {}
             refused => self.is_wrong(format!("run {} refuses {update:?}: {refused:?}", update.run)),
@@ -117,7 +117,7 @@ impl Journal {
             self.record(life, run, write.record(), reopens, &mut heard);
         }
         self.taken(life, update, &heard);
-        life.receive(update, at);
+        life.receive_own(update, at);
         self.settle(life, update, reopens);
         life.written_at = at;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prorch_core::model::{Mail, MessageId, Position, Status, StepRecord, WorkerId};
+use prorch_core::model::{Mail, Message, MessageId, Position, Status, StepRecord, WorkerId};
 use prorch_core::repository::{Guard, Text, Update};
 
 use super::step::Done;
@@ -82,12 +82,19 @@ impl Life {
         }
     }
 
-    pub(super) fn receive(&mut self, update: &Update, at: u64) {
+    /// A message comes in, if it is not known. A pause does not keep an idle run from hearing what ends it.
+    pub(super) fn receive(&mut self, message: &Message, at: u64) {
+        if self.status.is_terminal() || self.inbox.iter().any(|mail| mail.id == message.id) {
+            return;
+        }
+        let lifts = matches!(message.mail, Mail::Cancel { .. } | Mail::Resume);
+        self.paused &= self.holder.is_some() || !lifts;
+        self.inbox.push(MailSeen { id: message.id, mail: message.mail.clone(), at, taken: false });
+    }
+
+    pub(super) fn receive_own(&mut self, update: &Update, at: u64) {
         for post in update.posts.iter().filter(|post| post.to == update.run) {
-            let message = &post.message;
-            if self.inbox.iter().all(|mail| mail.id != message.id) {
-                self.inbox.push(MailSeen { id: message.id, mail: message.mail.clone(), at, taken: false });
-            }
+            self.receive(&post.message, at);
         }
     }
 
