@@ -302,6 +302,29 @@ async fn a_cancel_goes_down_to_a_child_that_is_paused() {
     .await;
 }
 
+/// Can't be done.
+#[step]
+async fn impossible(_: u64) -> StepResult<u64> {
+    fail("it can't be done")
+}
+
+#[pipeline(steps = [[impossible, run(Waiting)]])]
+struct Doomed;
+
+#[tokio::test]
+async fn a_child_whose_start_comes_with_the_failure_of_its_stage_is_cancelled() {
+    everywhere(async |builder| {
+        let orchestrator = builder.pipeline::<Doomed>().build().unwrap();
+        let run = orchestrator.start::<Doomed>(3).await.unwrap();
+        assert!(matches!(drive(&orchestrator, &run).await, Err(Error::Failed { .. })));
+        orchestrator.execute_pipelines().await.unwrap();
+        for child in runs_of::<Waiting>(&orchestrator).await {
+            assert_eq!(child.status(), Status::Cancelled);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_run_for_each_item_hands_on_what_they_end_with_in_order() {
     everywhere(async |builder| {

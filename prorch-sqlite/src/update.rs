@@ -65,10 +65,10 @@ impl<'c> Updates<'c> {
             _ if hot != found => self.hot.write(&hot)?,
             _ => {}
         }
-        self.send(update)?;
         for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {
             self.inserts.insert(definitions, new)?;
         }
+        self.send(update)?;
         Ok(Answer::Applied { inbox_seq: hot.inbox_seq })
     }
 

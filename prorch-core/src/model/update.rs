@@ -27,7 +27,8 @@ pub struct Update {
     pub removed: Vec<Position>,
     /// Messages that the decision took.
     pub taken: Vec<MessageId>,
-    /// Messages to put into inboxes: the run's own, or another's. One at a run that ended is dropped.
+    /// Messages to put into inboxes: the run's own, or another's, also one that this update starts. One at a run that
+    /// ended is dropped.
     pub posts: Vec<Post>,
     /// Runs to start.
     pub starts: Vec<NewRun>,
