@@ -25,6 +25,15 @@ pub(super) struct Life {
     pub(super) written_at: u64,
     /// Whether somebody is about to let it try again.
     pub(super) may_reopen: bool,
+    /// Whether it was let try again.
+    pub(super) was_reopened: bool,
+    /// The ends that it came to: more than one when it was let try again.
+    pub(super) ends: Vec<Status>,
+    /// Its steps stand one after the other: of each of them it is known how often it was called. Where steps are called
+    /// side by side, a crash counts for all of them.
+    pub(super) is_line: bool,
+    /// Calls that were cut off, in all.
+    pub(super) all_cut_offs: u32,
 }
 
 /// A record, by what was committed of it.
@@ -47,7 +56,7 @@ pub(super) struct MailSeen {
 }
 
 impl Life {
-    pub(super) const fn of(key: Option<(Text, Text)>) -> Self {
+    pub(super) const fn of(key: Option<(Text, Text)>, is_line: bool) -> Self {
         Self {
             status: Status::Created,
             paused: false,
@@ -60,6 +69,10 @@ impl Life {
             inbox: Vec::new(),
             written_at: 0,
             may_reopen: false,
+            was_reopened: false,
+            ends: Vec::new(),
+            is_line,
+            all_cut_offs: 0,
         }
     }
 
@@ -79,6 +92,7 @@ impl Life {
         if self.holder.take().is_some() {
             self.attempts += 1;
             self.cut_offs += 1;
+            self.all_cut_offs += 1;
         }
     }
 
@@ -98,9 +112,22 @@ impl Life {
         }
     }
 
+    /// The record that is called this: the name of its step, and for an item of a list its number.
+    pub(super) fn called(&self, label: &str) -> Option<&RecordSeen> {
+        self.records
+            .iter()
+            .find(|(at, record)| is_called(label, &record.name, **at))
+            .map(|(_, record)| record)
+    }
+
     /// The signals of a name that wait.
     pub(super) fn signals(&self, name: &str) -> impl Iterator<Item = &MailSeen> {
         let is_named = move |mail: &&MailSeen| matches!(&mail.mail, Mail::Signal { name: other, .. } if other.as_str() == name);
         self.inbox.iter().filter(|mail| !mail.taken).filter(is_named)
     }
+}
+
+/// Whether the record of a step at a position is called this.
+pub(super) fn is_called(label: &str, step: &str, at: Position) -> bool {
+    label == step || label == format!("{step}[{}]", at.item)
 }
