@@ -281,6 +281,25 @@ async fn a_pause_that_is_overtaken_is_not_lost_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_sent_to_a_worker_that_paused_the_run_meanwhile_is_heard() {
+    for (mail, call) in [(Mail::Cancel { reason: Text::from("enough") }, None), (Mail::Resume, Some("after"))]
+    {
+        let bench = Bench::new();
+        let run = bench.start(Way::Waits).await;
+        bench.pass().await;
+        bench.orchestrator.signal(run.id(), "go", 1).await.unwrap();
+        bench.orchestrator.pause(run.id()).await.unwrap();
+        let message = Message::new(MessageId::from_uuid(run.id().as_uuid()), mail.clone(), bench.clock.now());
+        bench.store.update([Update::post(run.id(), message)].into()).await.unwrap();
+        bench.pass().await;
+        bench.pass().await;
+        let ended = if call.is_some() { Status::Finished } else { Status::Cancelled };
+        assert_eq!(run.status().await.unwrap(), ended, "{mail:?}");
+        assert_eq!(bench.seen.calls().get(1).map(String::as_str), call);
+    }
+}
+
+#[tokio::test]
 async fn a_resume_of_a_run_that_is_not_paused_changes_nothing() {
     let bench = Bench::new();
     let run = bench.start(Way::Waits).await;

@@ -187,6 +187,26 @@ async fn a_failed_item_is_named_and_a_retry_leaves_alone_what_has_finished() {
     .await;
 }
 
+/// Says what it is called by.
+#[step]
+async fn keyed(_: u64, cx: &StepContext) -> StepResult<String> {
+    finish(cx.idempotency_key().to_string())
+}
+
+#[pipeline(steps = [up_to, each(keyed)])]
+struct Keyed;
+
+#[tokio::test]
+async fn each_item_of_a_list_has_an_idempotency_key_of_its_own() {
+    everywhere(async |builder| {
+        let orchestrator = builder.pipeline::<Keyed>().build().unwrap();
+        let run = orchestrator.start::<Keyed>(3).await.unwrap();
+        let keys = drive(&orchestrator, &run).await.unwrap();
+        assert_eq!(keys, [0, 1, 2].map(|item| format!("{}:keyed[{item}]", run.id())));
+    })
+    .await;
+}
+
 #[pipeline(steps = [work])]
 struct Child;
 
@@ -259,6 +279,47 @@ async fn a_cancel_goes_down_to_every_child() {
         for child in runs_of::<Waiting>(&orchestrator).await {
             assert_eq!(child.status(), Status::Cancelled);
             assert!(child.state.cause.unwrap().text.contains("not wanted"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancel_goes_down_to_a_child_that_is_paused() {
+    everywhere(async |builder| {
+        let orchestrator = builder.pipeline::<Spread>().build().unwrap();
+        let run = orchestrator.start::<Spread>(1).await.unwrap();
+        for _ in 0..3 {
+            orchestrator.execute_pipelines().await.unwrap();
+        }
+        let [child] = &runs_of::<Waiting>(&orchestrator).await[..] else { panic!("one child") };
+        orchestrator.pause(child.id).await.unwrap();
+        orchestrator.cancel(run.id(), "not wanted").await.unwrap();
+        orchestrator.execute_pipelines().await.unwrap();
+        let child = orchestrator.get(child.id).await.unwrap().unwrap();
+        assert_eq!(child.run.status(), Status::Cancelled);
+    })
+    .await;
+}
+
+/// Can't be done.
+#[step]
+async fn impossible(_: u64) -> StepResult<u64> {
+    fail("it can't be done")
+}
+
+#[pipeline(steps = [[impossible, run(Waiting)]])]
+struct Doomed;
+
+#[tokio::test]
+async fn a_child_whose_start_comes_with_the_failure_of_its_stage_is_cancelled() {
+    everywhere(async |builder| {
+        let orchestrator = builder.pipeline::<Doomed>().build().unwrap();
+        let run = orchestrator.start::<Doomed>(3).await.unwrap();
+        assert!(matches!(drive(&orchestrator, &run).await, Err(Error::Failed { .. })));
+        orchestrator.execute_pipelines().await.unwrap();
+        for child in runs_of::<Waiting>(&orchestrator).await {
+            assert_eq!(child.status(), Status::Cancelled);
         }
     })
     .await;

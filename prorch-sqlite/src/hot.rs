@@ -8,12 +8,12 @@ use crate::columns::Columns;
 use crate::error::Fault;
 
 /// By its place, which a claim brought. The id is compared, because a place may be another run's after a clean-up.
-const BY_PLACE: &str = "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq FROM runs
+const BY_PLACE: &str = "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused FROM runs
     WHERE run = ?1 AND id = ?2";
 const BY_ID: &str =
-    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq FROM runs WHERE id = ?1";
-const WRITE: &str = "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6
-    WHERE run = ?1";
+    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused FROM runs WHERE id = ?1";
+const WRITE: &str = "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
+    paused = ?7 WHERE run = ?1";
 
 /// What an update reads of its run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,7 @@ pub(crate) struct Hot {
     pub(crate) lease: Option<Lease>,
     pub(crate) due_at: Option<Timestamp>,
     pub(crate) inbox_seq: u64,
+    pub(crate) paused: bool,
 }
 
 impl Hot {
@@ -35,7 +36,8 @@ impl Hot {
         let epoch = Epoch(columns.bits()?);
         let lease = columns.lease()?;
         let (due_at, lease) = columns.due(lease)?;
-        Ok(Self { place, status, epoch, lease, due_at, inbox_seq: columns.bits()? })
+        let (inbox_seq, paused) = (columns.bits()?, columns.flag()?);
+        Ok(Self { place, status, epoch, lease, due_at, inbox_seq, paused })
     }
 
     /// The lease as its two columns.
@@ -84,6 +86,7 @@ impl<'c> HotRows<'c> {
             length,
             hot.due_at.map(Timestamp::as_micros),
             hot.inbox_seq.cast_signed(),
+            hot.paused,
         ])?;
         Ok(())
     }

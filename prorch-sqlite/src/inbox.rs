@@ -48,7 +48,11 @@ impl<'c> Inboxes<'c> {
             return Ok(());
         }
         hot.inbox_seq = seq;
-        if hot.lease.is_none() && message.wakes(hot.status) {
+        if hot.lease.is_some() {
+            return Ok(());
+        }
+        hot.paused &= !message.unpauses();
+        if message.wakes(hot.status) {
             hot.due_at = Some(hot.due_at.map_or(message.at, |due| due.min(message.at)));
         }
         Ok(())

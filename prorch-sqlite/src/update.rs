@@ -61,14 +61,14 @@ impl<'c> Updates<'c> {
         }
         settle(&mut hot, update);
         match &update.state {
-            Some(state) if update.guard != Guard::Post => self.write_state(&hot, update.hold, state)?,
+            Some(state) if update.guard != Guard::Post => self.write_state(&hot, state)?,
             _ if hot != found => self.hot.write(&hot)?,
             _ => {}
         }
-        self.send(update)?;
         for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {
             self.inserts.insert(definitions, new)?;
         }
+        self.send(update)?;
         Ok(Answer::Applied { inbox_seq: hot.inbox_seq })
     }
 
@@ -78,7 +78,7 @@ impl<'c> Updates<'c> {
             hot.epoch = epoch.next();
         }
         if let Some(state) = &update.state {
-            hot.status = state.status;
+            (hot.status, hot.paused) = (state.status, state.paused);
         }
         for position in &update.removed {
             self.inserts.records.remove(hot.place, *position)?;
@@ -102,10 +102,8 @@ impl<'c> Updates<'c> {
         Ok(written > 0)
     }
 
-    fn write_state(&mut self, hot: &Hot, hold: Hold, state: &RunState) -> Result<(), Fault> {
+    fn write_state(&mut self, hot: &Hot, state: &RunState) -> Result<(), Fault> {
         let (holder, length) = hot.lease_parts();
-        // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
-        let has_mail = matches!(hold, Hold::Release { seen, .. } if hot.inbox_seq > seen);
         let cause = state.cause.as_ref();
         self.write_state.execute(params![
             hot.place,
@@ -115,7 +113,7 @@ impl<'c> Updates<'c> {
             hot.due_at.map(Timestamp::as_micros),
             hot.inbox_seq.cast_signed(),
             status_code(state.status),
-            state.paused && !has_mail,
+            hot.paused,
             state.crashes,
             state.started_at.map(Timestamp::as_micros),
             state.ended_at.map(Timestamp::as_micros),
@@ -175,7 +173,10 @@ fn settle(hot: &mut Hot, update: &Update) {
         }
         Hold::Release { due_at, seen } => {
             hot.lease = None;
-            hot.due_at = if hot.inbox_seq > seen { Some(update.at) } else { due_at };
+            let has_seen_all = hot.inbox_seq <= seen;
+            hot.due_at = if has_seen_all { due_at } else { Some(update.at) };
+            // A paused run is not claimed: what was not seen, a cancel say, would wait there for good.
+            hot.paused &= has_seen_all || update.state.is_none();
         }
     }
     if hot.status.is_terminal() {

@@ -5,7 +5,7 @@ use super::executor::{Job, Limit, ReplyTo, Returned, execute};
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{
-    Agenda, Event, Hold, Hook, RunId, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
+    Agenda, Event, Hold, Hook, RunId, StagePlan, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
 use crate::step::{CallFacts, History, Invocation, StepContext};
 
@@ -127,10 +127,12 @@ fn context(
     record: &StepRecord,
     cancelled: watch::Receiver<bool>,
 ) -> StepContext {
-    let run = &held.stored.run;
+    let (run, position) = (&held.stored.run, record.position);
+    let is_item = matches!(held.known.plan.stage(position.stage), Some(StagePlan::Each(..)));
     StepContext::new(CallFacts {
         run: run.id,
         step: record.name.clone(),
+        item: is_item.then_some(position.item),
         attempt: record.attempt.saturating_add(run.state.crashes),
         run_input: run.input.clone(),
         resources: shared.resources.clone(),

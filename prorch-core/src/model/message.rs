@@ -61,4 +61,11 @@ impl Message {
     pub const fn wakes(&self, status: Status) -> bool {
         !matches!((status, &self.mail), (Status::Created, Mail::Signal { .. }))
     }
+
+    /// Whether an idle run that is paused must be claimed to hear of it. Who said it read the run while a worker held it,
+    /// or is the run that started it, and can't do it itself; the pause is in the inbox too, so that it is not forgotten.
+    #[must_use]
+    pub const fn unpauses(&self) -> bool {
+        matches!(self.mail, Mail::Cancel { .. } | Mail::Resume)
+    }
 }

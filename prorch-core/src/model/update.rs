@@ -27,7 +27,8 @@ pub struct Update {
     pub removed: Vec<Position>,
     /// Messages that the decision took.
     pub taken: Vec<MessageId>,
-    /// Messages to put into inboxes: the run's own, or another's. One at a run that ended is dropped.
+    /// Messages to put into inboxes: the run's own, or another's, also one that this update starts. One at a run that
+    /// ended is dropped.
     pub posts: Vec<Post>,
     /// Runs to start.
     pub starts: Vec<NewRun>,
@@ -296,7 +297,8 @@ impl Update {
 
 impl StoredRun {
     /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message, or
-    /// the message is nothing to wake it for ([`Message::wakes`]).
+    /// the message is nothing to wake it for ([`Message::wakes`]). A pause that keeps an idle run from being claimed for it
+    /// is lifted ([`Message::unpauses`]).
     pub fn receive(&mut self, message: &Message) {
         let known = self.taken.contains(&message.id) || self.inbox.iter().any(|other| other.id == message.id);
         if known || self.run.state.status.is_terminal() {
@@ -304,7 +306,11 @@ impl StoredRun {
         }
         self.run.inbox_seq += 1;
         self.inbox.push(Message { seq: self.run.inbox_seq, ..message.clone() });
-        if self.run.lease.is_none() && message.wakes(self.run.status()) {
+        if self.run.lease.is_some() {
+            return;
+        }
+        self.run.state.paused &= !message.unpauses();
+        if message.wakes(self.run.status()) {
             self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
         }
     }

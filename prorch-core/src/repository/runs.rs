@@ -92,8 +92,8 @@ impl Runs {
             self.active.insert(update.run);
         }
         if matches!(answer, Answer::Applied { .. }) {
-            self.send(update);
             self.start(update);
+            self.send(update);
         }
         answer
     }

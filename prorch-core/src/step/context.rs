@@ -31,6 +31,8 @@ struct Call {
 pub(crate) struct CallFacts {
     pub(crate) run: RunId,
     pub(crate) step: Text,
+    /// Which item of its list the call is for, in an `each`.
+    pub(crate) item: Option<u32>,
     pub(crate) attempt: u32,
     pub(crate) run_input: Text,
     pub(crate) resources: Arc<Resources>,
@@ -90,11 +92,16 @@ impl StepContext {
         self.call.facts.attempt
     }
 
-    /// A name for what this step does in this run: the same for all attempts, and for no other step or run. Hand it to
-    /// the outside (as a job's name, an idempotency header) so that a repeated call finds what the first one began.
+    /// A name for what this step does in this run: the same for all attempts, and for no other step, item of a list or
+    /// run. Hand it to the outside (as a job's name, an idempotency header) so that a repeated call finds what the first
+    /// one began.
     #[must_use]
     pub fn idempotency_key(&self) -> impl fmt::Display + Send + Sync + use<> {
-        format!("{}:{}", self.call.facts.run, self.call.facts.step)
+        let CallFacts { run, step, item, .. } = &self.call.facts;
+        match item {
+            Some(item) => format!("{run}:{step}[{item}]"),
+            None => format!("{run}:{step}"),
+        }
     }
 
     /// The value of this type that the program gave to the orchestrator (`.resource(value)`).

@@ -195,6 +195,7 @@ impl CallFacts {
         Self {
             run: RunId::from_uuid(new_id(SystemClock::new().now())),
             step: Text::from("test"),
+            item: None,
             attempt: 1,
             run_input: Text::from("null"),
             resources: Arc::default(),

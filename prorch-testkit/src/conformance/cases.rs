@@ -123,6 +123,7 @@ macro_rules! conformance {
                     it_wakes_an_idle_run,
                     it_leaves_an_earlier_due_time,
                     a_signal_does_not_wake_a_run_that_was_not_begun,
+                    a_cancel_or_a_resume_lifts_the_pause_of_an_idle_run,
                     it_does_not_touch_a_held_run,
                     one_to_a_run_that_ended_is_closed,
                     one_to_a_run_that_is_missing_is_closed,
@@ -134,6 +135,7 @@ macro_rules! conformance {
                 children: [
                     a_parent_is_kept_to_the_letter,
                     a_child_is_started_with_the_record_that_says_so,
+                    what_is_sent_to_a_child_with_its_start_is_in_its_inbox,
                     a_key_that_is_taken_starts_no_second_child,
                     the_end_of_a_child_wakes_an_idle_parent,
                     a_held_parent_hears_it_with_its_next_answer,

@@ -57,6 +57,14 @@ pub async fn a_child_is_started_with_the_record_that_says_so<R: Repository>(benc
     assert_eq!(bench.claimed(&request(9, at(1))).await, [2], "anybody may claim it, and its parent waits");
 }
 
+pub async fn what_is_sent_to_a_child_with_its_start_is_in_its_inbox<R: Repository>(bench: Bench<R>) {
+    let held = bench.held(1).await;
+    let cancel = Message::new(message_id(1), Mail::Cancel { reason: Text::from("enough") }, at(7));
+    let update = Update { starts: vec![child(2, 1, 0)], posts: vec![post(2, cancel.clone())], ..held.keep() };
+    assert_eq!(bench.update(update).await, applied(0));
+    assert_eq!(bench.work(2).await.inbox, [Message { seq: 1, ..cancel }]);
+}
+
 pub async fn a_key_that_is_taken_starts_no_second_child<R: Repository>(bench: Bench<R>) {
     let first = bench.held(1).await;
     let start = |held: &Held, n| Update { starts: vec![child(n, 1, 0)], ..held.keep() };

@@ -1,6 +1,8 @@
 //! What a post does to the run that it is for, and to the update that carries it.
 
-use prorch_core::repository::{Answer, Hold, Mail, Message, NewRun, Repository, Status, Text, Update};
+use prorch_core::repository::{
+    Answer, Hold, Mail, Message, NewRun, Repository, RunState, Status, Text, Update,
+};
 
 use super::bench::{Bench, applied, at, message_id, new_run, post, signal, signal_at};
 
@@ -32,6 +34,21 @@ pub async fn a_signal_does_not_wake_a_run_that_was_not_begun<R: Repository>(benc
     let cancel = Message::new(message_id(2), Mail::Cancel { reason: Text::from("enough") }, at(7));
     assert_eq!(bench.post(2, cancel).await, applied(1));
     assert_eq!(bench.row(2).await.due_at, Some(at(7)));
+}
+
+pub async fn a_cancel_or_a_resume_lifts_the_pause_of_an_idle_run<R: Repository>(bench: Bench<R>) {
+    let cancel = Mail::Cancel { reason: Text::from("enough") };
+    let said = [(Mail::Pause, true), (Mail::Resume, false), (cancel, false)];
+    for (n, (mail, is_paused)) in (1..).zip(said) {
+        let held = bench.held(n).await;
+        let state = Some(RunState { paused: true, ..held.stored.run.state.clone() });
+        assert_eq!(bench.update(Update { state, ..held.release(None) }).await, applied(0));
+        assert_eq!(bench.post(n, signal_at(n, at(6))).await, applied(1));
+        assert!(bench.row(n).await.state.paused, "a signal waits until it is resumed");
+        assert_eq!(bench.post(n, Message::new(message_id(10 + n), mail, at(7))).await, applied(2));
+        let row = bench.row(n).await;
+        assert_eq!((row.state.paused, row.is_due(at(7))), (is_paused, !is_paused), "run {n}");
+    }
 }
 
 pub async fn it_does_not_touch_a_held_run<R: Repository>(bench: Bench<R>) {

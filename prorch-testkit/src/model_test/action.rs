@@ -5,8 +5,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::gate::Gate;
-use super::pipelines::{Shape, Start};
+use super::pipelines::Start;
 use super::script::Name;
+use super::shapes::Shape;
 use crate::faults::Fault;
 
 /// So many workers share the store.

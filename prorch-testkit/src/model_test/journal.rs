@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prorch_core::model::{CauseKind, Mail, RecordWrite, Status, StepRecord};
+use prorch_core::model::{CauseKind, Mail, Position, RecordWrite, Status, StepRecord, Text};
 use prorch_core::repository::{Answer, Claim, Guard, Hold, NewRun, RunId, Saved, Update};
 
-use super::life::{Life, RecordSeen};
+use super::life::{Life, MailSeen, RecordSeen, is_called};
+use super::shapes::Shape;
 use super::step::Done;
 
 /// Everything that was seen. What was wrong is told by the names of the promises.
@@ -16,6 +17,10 @@ pub(super) struct Journal {
     pub(super) touched: BTreeSet<RunId>,
     pub(super) lives: BTreeMap<RunId, Life>,
     pub(super) calls: Vec<CallSeen>,
+    /// The run that each generation of each record started.
+    pub(super) children: BTreeMap<(RunId, Position, u32), RunId>,
+    /// The runs that were started by others since somebody looked.
+    pub(super) born: Vec<NewRun>,
     /// How many things were seen: an order of them all.
     clock: u64,
 }
@@ -24,7 +29,8 @@ pub(super) struct Journal {
 #[derive(Debug)]
 pub(super) struct CallSeen {
     pub(super) run: RunId,
-    pub(super) step: String,
+    /// See [`Life::called`].
+    pub(super) label: String,
     pub(super) committed: bool,
 }
 
@@ -44,14 +50,23 @@ impl Journal {
 
     pub(super) fn started(&mut self, new: &NewRun, saved: Saved) {
         self.touched.insert(new.id);
-        let key = new.key.clone().map(|key| (new.definition.pipeline.clone(), key));
-        let holds = |life: &Life| key.is_some() && life.key == key;
-        let known = self.lives.iter().find(|(id, life)| **id == new.id || holds(life)).map(|(id, _)| *id);
-        match (saved, known) {
-            (Saved::New, None) => drop(self.lives.insert(new.id, Life::of(key))),
+        match (saved, self.known(new)) {
+            (Saved::New, None) => self.begins(new),
             (Saved::Known(saved), Some(known)) if saved == known => {}
-            _ => self.is_wrong(format!("P10: a start of {} with key {key:?}: {saved:?}", new.id)),
+            _ => self.is_wrong(format!("P10: a start of {} with key {:?}: {saved:?}", new.id, new.key)),
         }
+    }
+
+    /// The run that is there already when this one is started.
+    pub(super) fn known(&self, new: &NewRun) -> Option<RunId> {
+        let key = key(new);
+        let holds = |life: &Life| key.is_some() && life.key == key;
+        self.lives.iter().find(|(id, life)| **id == new.id || holds(life)).map(|(id, _)| *id)
+    }
+
+    pub(super) fn begins(&mut self, new: &NewRun) {
+        let is_line = Shape::named(&new.definition.pipeline).is_some_and(Shape::is_line);
+        self.lives.insert(new.id, Life::of(key(new), is_line));
     }
 
     pub(super) fn claimed(&mut self, claim: &Claim) {
@@ -81,12 +96,15 @@ impl Journal {
         };
         self.touched.insert(update.run);
         match answer {
-            Answer::Applied { .. } if update.guard == Guard::Post => life.receive(update, at),
+            Answer::Applied { .. } if update.guard == Guard::Post => life.receive_own(update, at),
             Answer::Applied { .. } => self.applied(&mut life, update, at),
             Answer::Stale | Answer::Closed if !life.allows(update) => {}
             refused => self.is_wrong(format!("run {} refuses {update:?}: {refused:?}", update.run)),
         }
         self.lives.insert(update.run, life);
+        if matches!(answer, Answer::Applied { .. }) {
+            self.reaches(update, at);
+        }
     }
 
     fn applied(&mut self, life: &mut Life, update: &Update, at: u64) {
@@ -110,14 +128,17 @@ impl Journal {
         };
         let mut records = update.records.iter().map(RecordWrite::record);
         if matches!(update.guard, Guard::Again(..)) && records.all(is_there) {
-            // It was applied the first time too, and says the same again.
+            // It was applied the first time too, and says the same again; or it had nothing but messages to tell of.
+            let is_taken = |mail: &&mut MailSeen| update.taken.contains(&mail.id);
+            life.inbox.iter_mut().filter(is_taken).for_each(|mail| mail.taken = true);
+            life.receive_own(update, at);
             return self.settle(life, update, reopens);
         }
         for write in &update.records {
             self.record(life, run, write.record(), reopens, &mut heard);
         }
         self.taken(life, update, &heard);
-        life.receive(update, at);
+        life.receive_own(update, at);
         self.settle(life, update, reopens);
         life.written_at = at;
     }
@@ -126,14 +147,19 @@ impl Journal {
         if let Some(state) = &update.state {
             let knows_all =
                 !matches!(update.hold, Hold::Release { seen, .. } if (life.inbox.len() as u64) > seen);
+            if state.status.is_terminal() && !life.status.is_terminal() {
+                life.ends.push(state.status);
+            }
             (life.status, life.paused) = (state.status, state.paused && knows_all);
             let by_cap = state.cause.as_ref().is_some_and(|cause| cause.kind == CauseKind::Crash);
-            if by_cap && life.cut_offs < CRASH_CAP {
-                self.is_wrong(format!("P5: run {} is failed after {} crashes", update.run, life.cut_offs));
+            let crashes = if life.is_line { life.cut_offs } else { life.all_cut_offs };
+            if by_cap && crashes < CRASH_CAP {
+                self.is_wrong(format!("P5: run {} is failed after {crashes} crashes", update.run));
             }
         }
         if reopens {
             (life.attempts, life.cut_offs, life.may_reopen) = (0, 0, false);
+            life.was_reopened = true;
         }
         if matches!(update.hold, Hold::Release { .. }) || life.status.is_terminal() {
             life.holder = None;
@@ -154,7 +180,8 @@ impl Journal {
             None => Done::default(),
         };
         let old = life.records.remove(&record.position);
-        if !reopens && old.as_ref().is_some_and(|old| old.status.is_terminal()) {
+        let may_change = |old: Status| !old.is_terminal() || reopens && old != Status::Finished;
+        if old.as_ref().is_some_and(|old| !may_change(old.status)) {
             self.is_wrong(format!("P2: {} of run {run} has ended and is written again", record.name));
         }
         let before = if reopens { done.clone() } else { old.map(|old| old.done).unwrap_or_default() };
@@ -187,7 +214,8 @@ impl Journal {
             return Some("P3: what was committed is lost");
         };
         let seen = self.calls.get_mut(*call as usize)?;
-        let fits = seen.run == run && record.name == *seen.step && calls == before.calls && new.len() <= 1;
+        let is_its = seen.run == run && is_called(&seen.label, &record.name, record.position);
+        let fits = is_its && calls == before.calls && new.len() <= 1;
         if !fits || seen.committed {
             return Some("P3: what was committed is lost, or is committed twice");
         }
@@ -212,8 +240,17 @@ impl Journal {
             }
             life.inbox[at].taken = true;
         }
+        // Members of a stage that came back together may have heard each another name.
+        let mut heard = heard.to_vec();
+        heard.sort_unstable();
+        signals.sort_unstable();
         if signals != heard {
             self.is_wrong(format!("P8: run {} heard {heard:?}, and {signals:?} are taken", update.run));
         }
     }
+}
+
+/// What no other run may have.
+fn key(new: &NewRun) -> Option<(Text, Text)> {
+    new.key.clone().map(|key| (new.definition.pipeline.clone(), key))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prorch_core::model::{Mail, MessageId, Position, Status, StepRecord, WorkerId};
+use prorch_core::model::{Mail, Message, MessageId, Position, Status, StepRecord, WorkerId};
 use prorch_core::repository::{Guard, Text, Update};
 
 use super::step::Done;
@@ -25,6 +25,15 @@ pub(super) struct Life {
     pub(super) written_at: u64,
     /// Whether somebody is about to let it try again.
     pub(super) may_reopen: bool,
+    /// Whether it was let try again.
+    pub(super) was_reopened: bool,
+    /// The ends that it came to: more than one when it was let try again.
+    pub(super) ends: Vec<Status>,
+    /// Its steps stand one after the other: of each of them it is known how often it was called. Where steps are called
+    /// side by side, a crash counts for all of them.
+    pub(super) is_line: bool,
+    /// Calls that were cut off, in all.
+    pub(super) all_cut_offs: u32,
 }
 
 /// A record, by what was committed of it.
@@ -47,7 +56,7 @@ pub(super) struct MailSeen {
 }
 
 impl Life {
-    pub(super) const fn of(key: Option<(Text, Text)>) -> Self {
+    pub(super) const fn of(key: Option<(Text, Text)>, is_line: bool) -> Self {
         Self {
             status: Status::Created,
             paused: false,
@@ -60,6 +69,10 @@ impl Life {
             inbox: Vec::new(),
             written_at: 0,
             may_reopen: false,
+            was_reopened: false,
+            ends: Vec::new(),
+            is_line,
+            all_cut_offs: 0,
         }
     }
 
@@ -79,16 +92,32 @@ impl Life {
         if self.holder.take().is_some() {
             self.attempts += 1;
             self.cut_offs += 1;
+            self.all_cut_offs += 1;
         }
     }
 
-    pub(super) fn receive(&mut self, update: &Update, at: u64) {
-        for post in update.posts.iter().filter(|post| post.to == update.run) {
-            let message = &post.message;
-            if self.inbox.iter().all(|mail| mail.id != message.id) {
-                self.inbox.push(MailSeen { id: message.id, mail: message.mail.clone(), at, taken: false });
-            }
+    /// A message comes in, if it is not known. A pause does not keep an idle run from hearing what ends it.
+    pub(super) fn receive(&mut self, message: &Message, at: u64) {
+        if self.status.is_terminal() || self.inbox.iter().any(|mail| mail.id == message.id) {
+            return;
         }
+        let lifts = matches!(message.mail, Mail::Cancel { .. } | Mail::Resume);
+        self.paused &= self.holder.is_some() || !lifts;
+        self.inbox.push(MailSeen { id: message.id, mail: message.mail.clone(), at, taken: false });
+    }
+
+    pub(super) fn receive_own(&mut self, update: &Update, at: u64) {
+        for post in update.posts.iter().filter(|post| post.to == update.run) {
+            self.receive(&post.message, at);
+        }
+    }
+
+    /// The record that is called this: the name of its step, and for an item of a list its number.
+    pub(super) fn called(&self, label: &str) -> Option<&RecordSeen> {
+        self.records
+            .iter()
+            .find(|(at, record)| is_called(label, &record.name, **at))
+            .map(|(_, record)| record)
     }
 
     /// The signals of a name that wait.
@@ -96,4 +125,9 @@ impl Life {
         let is_named = move |mail: &&MailSeen| matches!(&mail.mail, Mail::Signal { name: other, .. } if other.as_str() == name);
         self.inbox.iter().filter(|mail| !mail.taken).filter(is_named)
     }
+}
+
+/// Whether the record of a step at a position is called this.
+pub(super) fn is_called(label: &str, step: &str, at: Position) -> bool {
+    label == step || label == format!("{step}[{}]", at.item)
 }

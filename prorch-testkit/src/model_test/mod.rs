@@ -21,15 +21,18 @@
 
 mod script;
 mod step;
+mod shapes;
 mod pipelines;
 mod life;
 mod journal;
+mod kin;
 mod scene;
 mod store;
 mod gate;
 mod worker;
 mod action;
 mod oracle;
+mod follow;
 mod world;
 mod tell;
 mod play;

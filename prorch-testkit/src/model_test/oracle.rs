@@ -6,15 +6,16 @@ use prorch_core::model::{CauseKind, Status};
 use prorch_core::repository::StoredRun;
 
 use super::action::Mend;
-use super::pipelines::Shape;
 use super::script::{Name, Script, Then};
+use super::shapes::Shape;
 use super::step::{Handed, NAMES};
 
 /// What a run was told, as far as it was acknowledged.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) shape: Shape,
-    pub(super) seed: u64,
+    /// What it was started with.
+    pub(super) input: Handed,
     /// The signals of each name, in the order in which they came.
     pub(super) signals: BTreeMap<Name, Vec<u64>>,
     /// Each time that it was let try again when a step of it had failed.
@@ -76,6 +77,19 @@ impl End {
 }
 
 impl Told {
+    /// A run that was started, and told nothing yet.
+    pub(super) fn nothing(shape: Shape, input: Handed) -> Self {
+        let (signals, retries) = (BTreeMap::new(), Vec::new());
+        let (cancel, pause) = (Heard::No, Heard::No);
+        Self { shape, input, signals, retries, mended: false, cancel, pause }
+    }
+
+    /// The same for one into whose inbox a cancel came, if one did, whoever sent it.
+    pub(super) fn or_cancelled(self, heard: bool) -> Self {
+        let cancel = if heard && self.cancel == Heard::No { Heard::Perhaps } else { self.cancel };
+        Self { cancel, ..self }
+    }
+
     /// Whether a run that was told this may stand like that.
     pub(super) fn allows(&self, end: &End) -> bool {
         let is_open = matches!(end, End::Waiting(..) | End::Paused);
@@ -92,7 +106,7 @@ impl Told {
     /// How its steps may leave it: more than one way where a wait has a limit, as the signal may come before or after.
     pub(super) fn ends(&self) -> Vec<End> {
         let mut ends = Vec::new();
-        let given = Handed { seed: self.seed, marks: Vec::new() };
+        let given = self.input.clone();
         let (heard, taken) = (Vec::new(), BTreeMap::new());
         Walk { told: self, step: 0, given, heard, taken, retries: 0, mended: false }.go_on(0, &mut ends);
         ends
@@ -177,7 +191,7 @@ impl Walk<'_> {
         self.given = self.given.after(self.step, &self.heard);
         self.heard.clear();
         self.step += 1;
-        if self.step == self.told.shape.length() {
+        if self.step == self.told.shape.forms().len() {
             ends.push(End::Finished(self.given));
         } else {
             self.go_on(0, ends);

@@ -5,24 +5,25 @@ use std::time::Duration;
 
 use prorch_core::error::Error;
 use prorch_core::orchestrator::{Orchestrator, OrchestratorBuilder};
-use prorch_core::pipeline::{Pipeline, PipelineDefinition, Stage};
+use prorch_core::pipeline::{Call, Each, Given, ItemOf, Member, Pipeline, PipelineDefinition, Run, Stage};
 use prorch_core::repository::RunId;
 
-use super::step::{Handed, NAMES, Scripted};
+use super::shapes::Shape;
+use super::step::{Handed, Lists, Scripted};
 
 /// A pipeline of so many steps, one after the other.
 pub(super) struct Line<const LENGTH: usize>;
 
-const LINES: [&str; NAMES.len()] = ["one", "two", "three", "four"];
+const LINES: [Shape; 4] = [Shape::One, Shape::Two, Shape::Three, Shape::Four];
 
 impl<const LENGTH: usize> Pipeline for Line<LENGTH> {
     type Input = Handed;
     type Output = Handed;
-    const NAME: &'static str = LINES[LENGTH - 1];
+    const NAME: &'static str = LINES[LENGTH - 1].name();
 
     fn definition() -> &'static PipelineDefinition {
-        static DEFINITIONS: [OnceLock<PipelineDefinition>; NAMES.len()] =
-            [const { OnceLock::new() }; NAMES.len()];
+        static DEFINITIONS: [OnceLock<PipelineDefinition>; LINES.len()] =
+            [const { OnceLock::new() }; LINES.len()];
         DEFINITIONS[LENGTH - 1].get_or_init(|| {
             let mut stages = vec![
                 Stage::of::<Scripted<0>, Handed>(),
@@ -36,27 +37,69 @@ impl<const LENGTH: usize> Pipeline for Line<LENGTH> {
     }
 }
 
-/// Which pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Shape {
-    One,
-    Two,
-    Three,
-    Four,
+/// Makes a pipeline of these stages.
+macro_rules! staged {
+    ($($name:ident [$($stage:expr),+])+) => {$(
+        pub(super) struct $name;
+
+        impl Pipeline for $name {
+            type Input = Handed;
+            type Output = Handed;
+            const NAME: &'static str = Shape::$name.name();
+
+            fn definition() -> &'static PipelineDefinition {
+                static DEFINITION: OnceLock<PipelineDefinition> = OnceLock::new();
+                DEFINITION
+                    .get_or_init(|| PipelineDefinition::new(Self::NAME, module_path!(), vec![$($stage),+]))
+            }
+        }
+    )+};
 }
 
-impl Shape {
-    pub(super) const ALL: [Self; 4] = [Self::One, Self::Two, Self::Three, Self::Four];
+type Side = (Call<Scripted<1>>, Call<Scripted<2>>);
+type Beside = (Call<Scripted<0>>, Run<Line<1>>);
+type Item = ItemOf<Call<Lists>>;
 
-    /// How many steps it has.
-    pub(super) const fn length(self) -> usize {
-        self as usize + 1
-    }
+staged! {
+    Grouped [
+        Stage::of::<Scripted<0>, Handed>(),
+        Stage::group::<Side>(vec![
+            Member::step::<Scripted<1>, Call<Scripted<0>>, Handed>(),
+            Member::step::<Scripted<2>, Call<Scripted<0>>, Handed>(),
+        ]),
+        Stage::step::<Scripted<3>, Side, (Handed, Handed)>()
+    ]
+    Listed [
+        Stage::of::<Lists, Handed>(),
+        Stage::each::<Scripted<1>, Item, Handed>(2),
+        Stage::step::<Scripted<2>, Each<Call<Scripted<1>>>, Vec<Handed>>()
+    ]
+    Parent [
+        Stage::of::<Scripted<0>, Handed>(),
+        Stage::run::<Line<2>, Call<Scripted<0>>, Handed>(),
+        Stage::step::<Scripted<1>, Run<Line<2>>, Handed>()
+    ]
+    Spread [
+        Stage::of::<Lists, Handed>(),
+        Stage::each_run::<Line<2>, Item, Handed>(2),
+        Stage::step::<Scripted<3>, Each<Run<Line<2>>>, Vec<Handed>>()
+    ]
+    Mixed [
+        Stage::group::<Beside>(vec![
+            Member::step::<Scripted<0>, Given<Handed>, Handed>(),
+            Member::run::<Line<1>, Given<Handed>, Handed>(),
+        ]),
+        Stage::step::<Scripted<2>, Beside, (Handed, Handed)>()
+    ]
+    Deep [Stage::run::<Spread, Given<Handed>, Handed>()]
+}
 
-    /// All of them.
-    pub(super) fn known(builder: OrchestratorBuilder) -> OrchestratorBuilder {
-        builder.pipeline::<Line<1>>().pipeline::<Line<2>>().pipeline::<Line<3>>().pipeline::<Line<4>>()
-    }
+/// All of them.
+pub(super) fn known(builder: OrchestratorBuilder) -> OrchestratorBuilder {
+    let builder =
+        builder.pipeline::<Line<1>>().pipeline::<Line<2>>().pipeline::<Line<3>>().pipeline::<Line<4>>();
+    let builder = builder.pipeline::<Grouped>().pipeline::<Listed>().pipeline::<Parent>();
+    builder.pipeline::<Spread>().pipeline::<Mixed>().pipeline::<Deep>()
 }
 
 /// How a run is started.
@@ -76,6 +119,12 @@ impl Start {
             Shape::Two => self.of::<Line<2>>(orchestrator).await,
             Shape::Three => self.of::<Line<3>>(orchestrator).await,
             Shape::Four => self.of::<Line<4>>(orchestrator).await,
+            Shape::Grouped => self.of::<Grouped>(orchestrator).await,
+            Shape::Listed => self.of::<Listed>(orchestrator).await,
+            Shape::Parent => self.of::<Parent>(orchestrator).await,
+            Shape::Spread => self.of::<Spread>(orchestrator).await,
+            Shape::Mixed => self.of::<Mixed>(orchestrator).await,
+            Shape::Deep => self.of::<Deep>(orchestrator).await,
         }
     }
 
@@ -83,7 +132,7 @@ impl Start {
         self,
         orchestrator: &Orchestrator,
     ) -> Result<(RunId, bool), Error> {
-        let start = orchestrator.start::<P>(Handed { seed: self.seed, marks: Vec::new() }).delay(self.delay);
+        let start = orchestrator.start::<P>(Handed::of(self.seed)).delay(self.delay);
         let start = if let Some(key) = self.key { start.key(format!("key-{key}")) } else { start };
         let handle = start.await?;
         Ok((handle.id(), handle.is_new()))

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use prorch_core::model::Mail;
+use prorch_core::model::{Mail, StepRecord};
 use prorch_core::repository::{Repository, RunId, StoredRun};
 
 use super::action::Action;
-use super::oracle::End;
+use super::follow::{Follow, is_at_rest};
+use super::oracle::{End, Told};
 use super::script::Name;
 use super::world::World;
 
@@ -58,7 +59,7 @@ impl<R: Repository> World<R> {
             self.act(Action::Boot(worker, 0)).await;
         }
         for _ in 0..PATIENCE {
-            if self.runs.iter().all(|(run, _)| End::of(&self.store.whole(*run)).is_some()) {
+            if self.runs.iter().all(|(run, _)| is_at_rest(&self.store.whole(*run))) {
                 break;
             }
             self.pass(Duration::from_secs(10)).await;
@@ -110,14 +111,52 @@ impl<R: Repository> World<R> {
         }
         for (run, told) in &self.runs {
             let stored = self.store.whole(*run);
-            match End::of(&stored) {
-                Some(end) if told.allows(&end) => {}
-                end => self.scene.wrong(format!(
-                    "the end: run {run} is at {end:?}, of {:?}, told {told:?}: {stored:?}",
-                    told.ends()
-                )),
+            let told = &told.clone().or_cancelled(self.heard_a_cancel(*run));
+            if !is_at_rest(&stored) {
+                self.scene.wrong(format!("the end: run {run} does not come to rest: {stored:?}"));
+                continue;
+            }
+            if told.shape.is_line() {
+                self.check_line(*run, told, &stored);
+            }
+            if let Err(why) = (Follow { world: self, run: *run, told, stored: &stored }).check() {
+                self.scene.wrong(format!("the end: run {run}: {why}; told {told:?}: {stored:?}"));
             }
             self.check_signals(*run, &told.signals);
+        }
+        self.check_children();
+    }
+
+    fn check_line(&self, run: RunId, told: &Told, stored: &StoredRun) {
+        match End::of(stored) {
+            Some(end) if told.allows(&end) => {}
+            end => self.scene.wrong(format!(
+                "the end: run {run} is at {end:?}, of {:?}, told {told:?}: {stored:?}",
+                told.ends()
+            )),
+        }
+    }
+
+    /// Whether a cancel came into the run's inbox: from whoever cancelled it, or from the run that started it.
+    fn heard_a_cancel(&self, run: RunId) -> bool {
+        let is_cancel = |mail: &Mail| matches!(mail, Mail::Cancel { .. });
+        self.scene.journal(|journal| journal.lives[&run].inbox.iter().any(|mail| is_cancel(&mail.mail)))
+    }
+
+    /// A run whose parent does not wait for it any more has ended, unless it was let try again.
+    fn check_children(&self) {
+        let children = self.scene.journal(|journal| journal.children.clone());
+        for ((parent, position, _), child) in children {
+            let record = self.store.whole(parent).records.remove(&position);
+            let current = record.filter(StepRecord::is_open).and_then(|record| record.child);
+            let is_wanted = current.is_some_and(|current| current.run == child);
+            let has_ended = self.store.whole(child).run.status().is_terminal();
+            let was_reopened = self.scene.journal(|journal| journal.lives[&child].was_reopened);
+            if !is_wanted && !has_ended && !was_reopened {
+                self.scene.wrong(format!(
+                    "P9: run {child} goes on, and run {parent}, which started it, does not wait for it"
+                ));
+            }
         }
     }
 

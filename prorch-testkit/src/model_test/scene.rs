@@ -55,6 +55,11 @@ impl Scene {
         let _ = released.wait_for(is_free).await;
     }
 
+    /// Whether steps of the run are called side by side.
+    pub(super) fn has_neighbours(&self, run: RunId) -> bool {
+        self.journal(|journal| journal.lives.get(&run).is_some_and(|life| !life.is_line))
+    }
+
     /// Lets the calls of a run go on that were begun so far.
     pub(super) fn release(&self, run: RunId) {
         let calls = self.journal(|journal| journal.calls.len() as u64);
@@ -82,34 +87,49 @@ impl Journal {
     /// A call begins: of a step that has not ended, with what was committed of it, in a run that was not told to stop.
     fn begun(&mut self, cx: &StepContext, answers: usize) -> u64 {
         let number = self.calls.len() as u64;
-        let (run, step) = (cx.run_id(), cx.step_name().to_owned());
-        let wrongs = self.wrongs_of_a_call(cx, answers);
-        self.wrong.extend(wrongs.iter().map(|why| format!("{why}: {step} of run {run} is called")));
-        self.calls.push(CallSeen { run, step, committed: false });
+        let (run, label) = (cx.run_id(), label(cx));
+        let wrongs = self.wrongs_of_a_call(cx, &label, answers);
+        self.wrong.extend(wrongs.iter().map(|why| format!("{why}: {label} of run {run} is called")));
+        self.calls.push(CallSeen { run, label, committed: false });
         number
     }
 
-    fn wrongs_of_a_call(&self, cx: &StepContext, answers: usize) -> Vec<String> {
+    fn wrongs_of_a_call(&self, cx: &StepContext, label: &str, answers: usize) -> Vec<String> {
         let Some(life) = self.lives.get(&cx.run_id()) else { return vec!["P1: it is not stored".into()] };
-        let record = life.records.values().find(|record| record.name == cx.step_name());
+        let record = life.called(label);
         let has_ended = record.is_some_and(|record| record.status.is_terminal());
         let committed = record.map_or(0, |record| record.done.calls.len());
         let is_told = life.inbox.iter().any(|mail| {
             let stops = matches!(mail.mail, Mail::Cancel { .. } | Mail::Pause);
             stops && !mail.taken && mail.at < life.written_at
         });
-        let attempt = 1 + life.attempts;
+        let (attempt, most) = if life.is_line {
+            (1 + life.attempts, 1 + life.attempts)
+        } else {
+            let stored = record.map_or(1, |record| record.written.attempt);
+            (stored, stored + life.all_cut_offs)
+        };
+        let too_often = life.is_line && life.cut_offs >= CRASH_CAP;
         let wrongs = [
             (has_ended, "P2: its end was committed".to_owned()),
             (life.status.is_terminal(), "P9: its run has ended".to_owned()),
             (life.paused, "P9: its run is paused".to_owned()),
             (is_told, "P9: its run was told something before it was written last".to_owned()),
-            (life.cut_offs >= CRASH_CAP, "P5: it was cut off too often".to_owned()),
+            (too_often, "P5: it was cut off too often".to_owned()),
             (committed != answers, format!("P3: {committed} answers were committed, it knows {answers}")),
-            (attempt != cx.attempt(), format!("P3: it is told attempt {} for {attempt}", cx.attempt())),
+            (
+                !(attempt..=most).contains(&cx.attempt()),
+                format!("P3: it is told attempt {} for {attempt}", cx.attempt()),
+            ),
         ];
         wrongs.into_iter().filter_map(|(is_wrong, why)| is_wrong.then_some(why)).collect()
     }
+}
+
+/// See [`Life::called`](super::life::Life::called).
+fn label(cx: &StepContext) -> String {
+    let key = cx.idempotency_key().to_string();
+    key.split_once(':').map_or_else(|| key.clone(), |(_, label)| label.to_owned())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fastrand::Rng;
 use prorch_core::step::{
     Progress, RetryOptions, Step, StepContext, StepDefinition, StepError, StepOptions, StepResult,
 };
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scene::Scene;
 use super::script::{MAX_ATTEMPTS, Phase, Script, Then};
+use super::shapes::LISTS;
 
 /// What goes from step to step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +22,39 @@ pub(super) struct Handed {
 }
 
 impl Handed {
+    /// What a run is started with.
+    pub(super) const fn of(seed: u64) -> Self {
+        Self { seed, marks: Vec::new() }
+    }
+
     /// What the step with this number hands on when it got this, and heard these signals.
     pub(super) fn after(&self, step: usize, heard: &[Option<u64>]) -> Self {
         let mut marks = self.marks.clone();
         marks.push(step as u64);
         marks.extend(heard.iter().map(|heard| heard.unwrap_or(u64::MAX)));
         Self { seed: self.seed, marks }
+    }
+
+    /// The items of the list that it stands for: none to four, each with a script of its own.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let mut dice = Rng::with_seed(self.seed);
+        let many = if self.seed == 0 { 2 } else { dice.u64(..5) };
+        let mut seed = || if self.seed == 0 || dice.bool() { 0 } else { dice.u64(1..1_000_000) };
+        (0..many).map(|item| Self { seed: seed(), marks: vec![item] }).collect()
+    }
+}
+
+/// What members of a stage handed on together.
+impl From<Vec<Handed>> for Handed {
+    fn from(parts: Vec<Handed>) -> Self {
+        let seed = parts.iter().fold(0, |seed: u64, part| seed.rotate_left(7) ^ part.seed);
+        Self { seed, marks: parts.into_iter().flat_map(|part| part.marks).collect() }
+    }
+}
+
+impl From<(Handed, Handed)> for Handed {
+    fn from((one, other): (Handed, Handed)) -> Self {
+        Self::from(vec![one, other])
     }
 }
 
@@ -45,14 +74,16 @@ pub(super) struct Done {
     pub(super) heard: Vec<Option<u64>>,
 }
 
-pub(super) const NAMES: [&str; 4] = ["first", "second", "third", "fourth"];
+pub(super) const NAMES: [&str; 5] = ["first", "second", "third", "fourth", "lists"];
+
+const OPTIONS: StepOptions = StepOptions {
+    retry: RetryOptions { max_attempts: Some(MAX_ATTEMPTS), ..RetryOptions::NONE },
+    ..StepOptions::NONE
+};
 
 impl<const N: usize> StepDefinition for Scripted<N> {
     const NAME: &'static str = NAMES[N];
-    const OPTIONS: StepOptions = StepOptions {
-        retry: RetryOptions { max_attempts: Some(MAX_ATTEMPTS), ..RetryOptions::NONE },
-        ..StepOptions::NONE
-    };
+    const OPTIONS: StepOptions = OPTIONS;
 }
 
 impl<const N: usize> Step for Scripted<N> {
@@ -60,16 +91,47 @@ impl<const N: usize> Step for Scripted<N> {
     type Output = Handed;
 
     async fn on_start(&mut self, given: &Handed, cx: &StepContext) -> StepResult<Handed> {
-        self.state.call(N, given, cx).await
+        self.state.call(N, given, cx, |handed| handed).await
     }
 
     async fn on_continue(&mut self, given: &Handed, cx: &StepContext) -> StepResult<Handed> {
-        self.state.call(N, given, cx).await
+        self.state.call(N, given, cx, |handed| handed).await
+    }
+}
+
+/// A step that hands on a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lists {
+    #[serde(flatten)]
+    state: Done,
+}
+
+impl StepDefinition for Lists {
+    const NAME: &'static str = NAMES[LISTS];
+    const OPTIONS: StepOptions = OPTIONS;
+}
+
+impl Step for Lists {
+    type Input = Handed;
+    type Output = Vec<Handed>;
+
+    async fn on_start(&mut self, given: &Handed, cx: &StepContext) -> StepResult<Vec<Handed>> {
+        self.state.call(LISTS, given, cx, |handed| handed.items()).await
+    }
+
+    async fn on_continue(&mut self, given: &Handed, cx: &StepContext) -> StepResult<Vec<Handed>> {
+        self.state.call(LISTS, given, cx, |handed| handed.items()).await
     }
 }
 
 impl Done {
-    async fn call(&mut self, step: usize, given: &Handed, cx: &StepContext) -> StepResult<Handed> {
+    async fn call<T>(
+        &mut self,
+        step: usize,
+        given: &Handed,
+        cx: &StepContext,
+        hand_on: impl Fn(Handed) -> T,
+    ) -> StepResult<T> {
         let scene = cx.resource::<Arc<Scene>>()?;
         let script = Script::of(given.seed, step);
         let at = self.calls.len();
@@ -83,6 +145,10 @@ impl Done {
         }
         if let Some((name, limit)) = script.awaited(at) {
             let heard = cx.signal::<u64>(name.as_str())?;
+            if heard.is_none() && limit.is_none() && scene.has_neighbours(cx.run_id()) {
+                // Another member of the stage took the signal.
+                return Ok(Progress::AwaitSignal { name: name.as_str().into(), timeout: None });
+            }
             if heard.is_none() && limit.is_none() {
                 scene.wrong(format!("{} of run {} is woken without a signal", cx.step_name(), cx.run_id()));
             }
@@ -93,7 +159,9 @@ impl Done {
         match phase.then {
             Then::Fail if !is_mended => Err(StepError::fatal("it can't be done")),
             Then::Err if !is_mended => err(phase),
-            Then::Finish | Then::Fail | Then::Err => Ok(Progress::Finished(given.after(step, &self.heard))),
+            Then::Finish | Then::Fail | Then::Err => {
+                Ok(Progress::Finished(hand_on(given.after(step, &self.heard))))
+            }
             Then::Poll(after) => Ok(Progress::Pending { after }),
             Then::Await(name, timeout) => Ok(Progress::AwaitSignal { name: name.as_str().into(), timeout }),
             Then::Cancel => Ok(Progress::Cancelled { reason: "the step says so".into() }),
@@ -101,7 +169,7 @@ impl Done {
     }
 }
 
-fn err(phase: &Phase) -> StepResult<Handed> {
+fn err<T>(phase: &Phase) -> StepResult<T> {
     if phase.panics {
         // Nobody needs to read of it, as of other panics.
         std::panic::resume_unwind(Box::new("not yet"));

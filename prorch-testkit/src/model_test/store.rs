@@ -4,12 +4,13 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Filter, Locator, MemoryRepository, NewRun, Outlook, Page, Part, Repository,
-    RunId, Saved, StoreError, StoredRun, Turn, Update,
+    Answer, Claim, ClaimRequest, Filter, Lease, Locator, MemoryRepository, NewRun, Outlook, Page, Part,
+    Repository, Run, RunId, Saved, StoreError, StoredRun, Turn, Update,
 };
 use tokio::sync::Notify;
 
@@ -22,11 +23,16 @@ pub(super) struct Store<R> {
     twin: MemoryRepository,
     scene: Arc<Scene>,
     changed: Notify,
+    /// How often it was asked since time passed last.
+    asked: AtomicU32,
 }
+
+/// So often the store is asked at most while no time passes.
+const BUSY: u32 = 3_000;
 
 impl<R: Repository> Store<R> {
     pub(super) fn new(inner: R, scene: Arc<Scene>) -> Self {
-        Self { inner, twin: MemoryRepository::new(), scene, changed: Notify::new() }
+        Self { inner, twin: MemoryRepository::new(), scene, changed: Notify::new(), asked: AtomicU32::new(0) }
     }
 
     /// A run with its records and the messages that nobody took.
@@ -61,6 +67,57 @@ impl<R: Repository> Store<R> {
         }
     }
 
+    /// Time passes.
+    pub(super) fn rested(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+    }
+
+    /// Somebody asks. Who asks without end gets no answer, so that the test comes to one.
+    async fn is_asked(&self) {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked == BUSY {
+            self.scene.wrong(format!(
+                "P4: the store is asked {BUSY} times while no time passes: it never comes to rest"
+            ));
+        }
+        if asked >= BUSY {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The second store claims the same runs. Which comes first of those that are due at one time a store is free to
+    /// say, and so also which of those that nobody else may be executed beside.
+    fn claims_the_same(&self, request: ClaimRequest, claims: &[Claim]) -> Result<(), StoreError> {
+        let all = wait(self.twin.search(&Filter::all().limit(1_000)))?;
+        if all.runs.iter().any(Run::is_suspect) {
+            return claims.iter().try_for_each(|claim| self.claims_this(&request, &claim.stored));
+        }
+        let sorted = |claims: &[Claim]| {
+            let without_place =
+                |claim: &Claim| StoredRun { locator: Locator::default(), ..claim.stored.clone() };
+            let mut claims: Vec<StoredRun> = claims.iter().map(without_place).collect();
+            claims.sort_by_key(|stored| stored.run.id);
+            claims
+        };
+        let twin = wait(self.twin.turn([].into(), Some(request)))?.claims?;
+        self.same("a claim", &sorted(claims), &sorted(&twin));
+        Ok(())
+    }
+
+    /// The second store gives this run too.
+    fn claims_this(&self, request: &ClaimRequest, claimed: &StoredRun) -> Result<(), StoreError> {
+        let id = claimed.run.id;
+        let run = wait(self.twin.get(id, Part::Row))?.expect("a run that was started is there").run;
+        let claim = run.claim(Lease::new(request.holder, request.now, request.lease), request.now);
+        // A lease may be over for another reason than its time.
+        let claim =
+            Update { at: run.lease.map_or(request.now, |lease| request.now.max(lease.until)), ..claim };
+        wait(self.twin.update([claim].into()))?;
+        let stored = StoredRun { locator: Locator::default(), ..claimed.clone() };
+        self.same("a claim", &Some(stored), &wait(self.twin.get(id, Part::Work))?);
+        Ok(())
+    }
+
     fn journal<T>(&self, note: impl FnOnce(&mut Journal) -> T) -> T {
         self.scene.journal(note)
     }
@@ -69,6 +126,9 @@ impl<R: Repository> Store<R> {
         self.journal(|journal| {
             updates.iter().zip(answers).for_each(|(update, answer)| journal.saw(update, answer));
         });
+        for update in updates.iter().filter(|update| self.scene.is_mended(update.run)) {
+            update.starts.iter().for_each(|new| self.scene.mend(new.id));
+        }
         if updates.iter().any(Update::may_wake) {
             self.changed.notify_waiters();
         }
@@ -77,6 +137,7 @@ impl<R: Repository> Store<R> {
 
 impl<R: Repository> Repository for Store<R> {
     async fn get(&self, id: RunId, part: Part) -> Result<Option<StoredRun>, StoreError> {
+        self.is_asked().await;
         wait(self.inner.get(id, part))
     }
 
@@ -91,6 +152,7 @@ impl<R: Repository> Repository for Store<R> {
     }
 
     async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
+        self.is_asked().await;
         let answers = wait(self.inner.update(updates.clone()))?;
         self.same("an update", &answers, &wait(self.twin.update(updates.clone()))?);
         self.saw(&updates, &answers);
@@ -102,21 +164,20 @@ impl<R: Repository> Repository for Store<R> {
     }
 
     async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
+        self.is_asked().await;
         let turn = wait(self.inner.turn(updates.clone(), claim.clone()))?;
-        let twin = wait(self.twin.turn(updates.clone(), claim))?;
-        self.same("a turn", &turn.answers, &twin.answers);
+        self.same("an update", &turn.answers, &wait(self.twin.update(updates.clone()))?);
         self.saw(&updates, &turn.answers);
         let claims = turn.claims?;
-        let without_place = |claim: &Claim| {
-            let stored = StoredRun { locator: Locator::default(), ..claim.stored.clone() };
-            Claim { stored }
-        };
-        self.same("a claim", &claims.iter().map(without_place).collect(), &twin.claims?);
+        if let Some(request) = claim {
+            self.claims_the_same(request, &claims)?;
+        }
         self.journal(|journal| claims.iter().for_each(|claim| journal.claimed(claim)));
         Ok(Turn { answers: turn.answers, claims: Ok(claims) })
     }
 
     async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
+        self.is_asked().await;
         wait(self.inner.outlook(request))
     }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::gate::{Gate, Gated};
 use super::journal::CRASH_CAP;
-use super::pipelines::Shape;
+use super::pipelines::known;
 use super::scene::Scene;
 use super::store::Store;
 use crate::faults::FaultyRepository;
@@ -42,7 +42,7 @@ impl<R: Repository> Participant<R> {
             .clock(clock.clone())
             .resource(scene.clone())
             .replay(seed);
-        let orchestrator = Shape::known(builder).build().expect("the orchestrator can be built");
+        let orchestrator = known(builder).build().expect("the orchestrator can be built");
         Self { link, orchestrator, clock, missed: None }
     }
 

@@ -1,6 +1,5 @@
 //! Workers, a store, who starts runs and tells them things; and time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,11 @@ use prorch_core::clock::{Clock, ManualClock};
 use prorch_core::repository::{Repository, RunId};
 
 use super::action::{Action, WORKERS};
-use super::oracle::{Heard, Told};
+use super::oracle::Told;
 use super::pipelines::Start;
 use super::scene::Scene;
+use super::shapes::Shape;
+use super::step::Handed;
 use super::store::Store;
 use super::worker::{Participant, Worker};
 use crate::faults::Fault;
@@ -34,6 +35,8 @@ const STEP: Duration = Duration::from_secs(5);
 /// How long nothing but what is under way goes on, by a time that passes when all are idle: long enough that what got
 /// no answer is sent again a few times.
 const SETTLED: Duration = Duration::from_millis(500);
+/// What takes so long, by the same time, has no end.
+const ENDLESS: Duration = Duration::from_secs(100_000);
 
 impl<R: Repository> World<R> {
     pub(super) fn new(repository: R) -> Self {
@@ -47,6 +50,14 @@ impl<R: Repository> World<R> {
 
     /// Lets something happen, and all that follows from it without time.
     pub(super) async fn act(&mut self, action: Action) {
+        self.store.rested();
+        if tokio::time::timeout(ENDLESS, self.happen(action)).await.is_err() {
+            self.scene.wrong(format!("P4: {action:?} has no end"));
+        }
+        self.settle().await;
+    }
+
+    async fn happen(&mut self, action: Action) {
         match action {
             Action::Start(start) => self.start(start).await,
             Action::Signal(run, name) => self.signal(run, name).await,
@@ -78,7 +89,6 @@ impl<R: Repository> World<R> {
             Action::Pass(time) => self.pass(time).await,
             Action::Jump(time) => self.advance(time),
         }
-        self.settle().await;
     }
 
     fn participant(&self, who: usize) -> Option<&Participant<R>> {
@@ -102,10 +112,7 @@ impl<R: Repository> World<R> {
             self.scene.wrong(format!("P10: run {id} is said to be new: {is_new}"));
         }
         if is_new {
-            let (signals, retries) = (BTreeMap::new(), Vec::new());
-            let (cancel, pause) = (Heard::No, Heard::No);
-            let Start { shape, seed, .. } = start;
-            self.runs.push((id, Told { shape, seed, signals, retries, mended: false, cancel, pause }));
+            self.runs.push((id, Told::nothing(start.shape, Handed::of(start.seed))));
         }
     }
 
@@ -143,9 +150,19 @@ impl<R: Repository> World<R> {
         self.workers.iter_mut().flatten().for_each(|worker| worker.own.advance(by));
     }
 
-    /// Lets everything go on until nothing does, and sees which workers ended.
+    /// Lets everything go on until nothing does, and sees which workers ended, and which runs were started by others.
     pub(super) async fn settle(&mut self) {
+        self.store.rested();
         tokio::time::sleep(SETTLED).await;
+        for new in self.scene.journal(|journal| std::mem::take(&mut journal.born)) {
+            let (shape, input) = (Shape::named(&new.definition.pipeline), serde_json::from_str(&new.input));
+            let (Some(shape), Ok(input)) = (shape, input) else {
+                self.scene.wrong(format!("P10: a run is started that no pipeline has: {new:?}"));
+                continue;
+            };
+            let told = Told { mended: self.scene.is_mended(new.id), ..Told::nothing(shape, input) };
+            self.runs.push((new.id, told));
+        }
         for place in &mut self.workers {
             if let Some(worker) = place.take_if(|worker| worker.has_ended()) {
                 let (ended, own) = worker.end().await;
