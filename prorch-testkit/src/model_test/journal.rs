@@ -140,7 +140,10 @@ impl Journal {
         self.taken(life, update, &heard);
         life.receive_own(update, at);
         self.settle(life, update, reopens);
-        life.written_at = at;
+        if !matches!(update.hold, Hold::Claim(_)) {
+            // A lease may be renewed while a call that was decided on begins.
+            life.written_at = at;
+        }
     }
 
     fn settle(&mut self, life: &mut Life, update: &Update, reopens: bool) {
