@@ -86,7 +86,7 @@ impl<R: Repository> World<R> {
         let differs = self.scene.journal(|journal| {
             let life = &journal.lives[&run];
             let holder = stored.run.lease.map(|lease| lease.holder);
-            let same = (life.status, life.paused, life.epoch, life.holder)
+            let same = (life.status, life.paused, life.epoch, life.holder())
                 == (stored.run.status(), stored.run.state.paused, stored.run.epoch.0, holder);
             let of_records = |stored: &StoredRun| {
                 let seen = life.records.iter().map(|(at, record)| (*at, record.status));
