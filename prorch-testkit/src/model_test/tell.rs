@@ -1,7 +1,7 @@
 //! Somebody tells runs things, and hears what became of it.
 
 use prorch_core::error::Error;
-use prorch_core::model::{CauseKind, Mail, Status};
+use prorch_core::model::{CauseKind, Status};
 use prorch_core::orchestrator::Told as Answer;
 use prorch_core::repository::Repository;
 
@@ -16,13 +16,9 @@ impl<R: Repository> World<R> {
         self.signals += 1;
         let (id, told) = &mut self.runs[run];
         let sent = self.teller.orchestrator.signal(*id, name.as_str(), self.signals).await;
-        // One whose answer was lost may have come in.
-        let payload = self.signals.to_string();
-        let is_it = |mail: &Mail| matches!(mail, Mail::Signal { payload: other, .. } if **other == *payload);
-        let came =
-            || self.scene.journal(|journal| journal.lives[id].inbox.iter().any(|mail| is_it(&mail.mail)));
-        if sent.is_ok() || came() {
-            told.signals.entry(name).or_default().push(self.signals);
+        match sent {
+            Ok(()) => told.signals.entry(name).or_default().push(self.signals),
+            Err(_) => told.unheard.push(self.signals),
         }
         self.check_refusal(run, sent.err(), Status::is_terminal);
     }
