@@ -4,4 +4,4 @@
 
 use prorch_sqlite::SqliteRepository;
 
-prorch_testkit::model!((30, 8_000), async || SqliteRepository::open_in_memory().unwrap());
+prorch_testkit::model!((30, 1_500), async || SqliteRepository::open_in_memory().unwrap());

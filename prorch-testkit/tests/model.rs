@@ -2,4 +2,4 @@
 
 use prorch_core::repository::MemoryRepository;
 
-prorch_testkit::model!((200, 12_000), async || MemoryRepository::new());
+prorch_testkit::model!((200, 19_000), async || MemoryRepository::new());

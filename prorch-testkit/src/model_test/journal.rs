@@ -1,9 +1,10 @@
 //! What was seen of each run, at the store and in its steps; and what of that must never be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use prorch_core::model::{CauseKind, Mail, Position, RecordWrite, Status, StepRecord, Text};
-use prorch_core::repository::{Answer, Claim, Guard, Hold, NewRun, RunId, Saved, Update};
+use prorch_core::repository::{Answer, Claim, Guard, Hold, NewRun, RunId, Saved, Timestamp, Update};
 
 use super::life::{Life, MailSeen, RecordSeen, is_called};
 use super::shapes::Shape;
@@ -21,6 +22,8 @@ pub(super) struct Journal {
     pub(super) children: BTreeMap<(RunId, Position, u32), RunId>,
     /// The runs that were started by others since somebody looked.
     pub(super) born: Vec<NewRun>,
+    /// The time, by a right clock.
+    pub(super) now: Timestamp,
     /// How many things were seen: an order of them all.
     clock: u64,
 }
@@ -34,6 +37,8 @@ pub(super) struct CallSeen {
     pub(super) committed: bool,
 }
 
+/// So much the clocks of two workers may differ.
+const SKEW: Duration = Duration::from_secs(20);
 /// So many calls in a row that are cut off fail a run.
 pub(super) const CRASH_CAP: u32 = 4;
 
@@ -75,14 +80,18 @@ impl Journal {
         self.touched.insert(run.id);
         let Some(life) = self.lives.get_mut(&run.id) else { return };
         let is_open = !life.status.is_terminal();
+        let is_held = life.lease.is_some_and(|lease| self.now + SKEW < lease.until);
         life.was_cut_off();
         life.epoch += 1;
         life.status = Status::Pending;
-        life.holder = run.lease.map(|lease| lease.holder);
+        life.lease = run.lease;
         life.written_at = at;
         let is_next = run.epoch.0 == life.epoch;
         if !is_open {
             self.is_wrong(format!("P9: run {} is claimed, which has ended", run.id));
+        }
+        if is_held {
+            self.is_wrong(format!("P3: run {} is claimed, and another worker holds it", run.id));
         }
         if !is_next {
             self.is_wrong(format!("P3: run {} is claimed, and not at the next epoch", run.id));
@@ -140,7 +149,10 @@ impl Journal {
         self.taken(life, update, &heard);
         life.receive_own(update, at);
         self.settle(life, update, reopens);
-        life.written_at = at;
+        if !matches!(update.hold, Hold::Claim(_)) {
+            // A lease may be renewed while a call that was decided on begins.
+            life.written_at = at;
+        }
     }
 
     fn settle(&mut self, life: &mut Life, update: &Update, reopens: bool) {
@@ -161,8 +173,13 @@ impl Journal {
             (life.attempts, life.cut_offs, life.may_reopen) = (0, 0, false);
             life.was_reopened = true;
         }
-        if matches!(update.hold, Hold::Release { .. }) || life.status.is_terminal() {
-            life.holder = None;
+        match update.hold {
+            Hold::Claim(lease) => life.lease = Some(lease),
+            Hold::Release { .. } => life.lease = None,
+            Hold::Keep => {}
+        }
+        if life.status.is_terminal() {
+            life.lease = None;
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prorch_core::model::{Mail, Message, MessageId, Position, Status, StepRecord, WorkerId};
-use prorch_core::repository::{Guard, Text, Update};
+use prorch_core::repository::{Guard, Lease, Text, Update};
 
 use super::step::Done;
 
@@ -14,7 +14,7 @@ pub(super) struct Life {
     pub(super) paused: bool,
     pub(super) key: Option<(Text, Text)>,
     pub(super) epoch: u64,
-    pub(super) holder: Option<WorkerId>,
+    pub(super) lease: Option<Lease>,
     pub(super) records: BTreeMap<Position, RecordSeen>,
     /// Errors that were committed and calls that were cut off, since the last answer or the step's entry.
     pub(super) attempts: u32,
@@ -62,7 +62,7 @@ impl Life {
             paused: false,
             key,
             epoch: 0,
-            holder: None,
+            lease: None,
             records: BTreeMap::new(),
             attempts: 0,
             cut_offs: 0,
@@ -76,20 +76,25 @@ impl Life {
         }
     }
 
-    /// Whether this update may change the run, or put a message into its inbox. Who finds it idle may be right although a
-    /// lease is there: it may be over.
+    /// Whether this update may change the run, or put a message into its inbox.
     pub(super) fn allows(&self, update: &Update) -> bool {
         match update.guard {
             Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
-                epoch.0 == self.epoch && self.holder == Some(holder)
+                epoch.0 == self.epoch && self.holder() == Some(holder)
             }
-            Guard::Idle(epoch) => epoch.0 == self.epoch,
+            Guard::Idle(epoch) => {
+                epoch.0 == self.epoch && !self.lease.is_some_and(|lease| lease.is_live(update.at))
+            }
             Guard::Post => !self.status.is_terminal(),
         }
     }
 
+    pub(super) fn holder(&self) -> Option<WorkerId> {
+        self.lease.map(|lease| lease.holder)
+    }
+
     pub(super) fn was_cut_off(&mut self) {
-        if self.holder.take().is_some() {
+        if self.lease.take().is_some() {
             self.attempts += 1;
             self.cut_offs += 1;
             self.all_cut_offs += 1;
@@ -102,7 +107,7 @@ impl Life {
             return;
         }
         let lifts = matches!(message.mail, Mail::Cancel { .. } | Mail::Resume);
-        self.paused &= self.holder.is_some() || !lifts;
+        self.paused &= self.lease.is_some() || !lifts;
         self.inbox.push(MailSeen { id: message.id, mail: message.mail.clone(), at, taken: false });
     }
 

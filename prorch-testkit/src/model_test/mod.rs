@@ -10,9 +10,10 @@
 //! |---|---|
 //! | P2 | a step whose end was committed is not called, and its record not written, again |
 //! | P3 | who may not changes nothing; each answer is committed once, on top of the one before; attempts count |
-//! | P8 | signals are taken once, in order, with what heard them; what was acknowledged came in |
-//! | P9 | nothing is called, and nothing changes, after a cancel or a pause that was done |
-//! | P10 | two starts with one key are one run |
+//! | P4 | nobody asks the store without end while no time passes |
+//! | P8 | signals are taken once, in order, with what heard them; what was acknowledged came in; an end is told once |
+//! | P9 | nothing is called, and nothing changes, after a cancel or a pause that was done; a cancel goes down |
+//! | P10 | two starts with one key are one run, and so are two starts by one record |
 //! | P12 | the store answers, and holds, what the one in memory does |
 //! | P13 | what passes ends no worker, and fails no run |
 //!

@@ -18,6 +18,8 @@ pub(super) struct Told {
     pub(super) input: Handed,
     /// The signals of each name, in the order in which they came.
     pub(super) signals: BTreeMap<Name, Vec<u64>>,
+    /// Signals of which it is not known whether they came.
+    pub(super) unheard: Vec<u64>,
     /// Each time that it was let try again when a step of it had failed.
     pub(super) retries: Vec<Mend>,
     /// Whether what was in its way was mended when it was let try again after crashes: at any time, as its steps see it.
@@ -81,7 +83,7 @@ impl Told {
     pub(super) fn nothing(shape: Shape, input: Handed) -> Self {
         let (signals, retries) = (BTreeMap::new(), Vec::new());
         let (cancel, pause) = (Heard::No, Heard::No);
-        Self { shape, input, signals, retries, mended: false, cancel, pause }
+        Self { shape, input, signals, unheard: Vec::new(), retries, mended: false, cancel, pause }
     }
 
     /// The same for one into whose inbox a cancel came, if one did, whoever sent it.

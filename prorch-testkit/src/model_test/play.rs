@@ -1,5 +1,6 @@
 //! One sequence of actions: played, looked at after each, and brought to rest.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prorch_core::model::{Mail, StepRecord};
@@ -86,7 +87,7 @@ impl<R: Repository> World<R> {
         let differs = self.scene.journal(|journal| {
             let life = &journal.lives[&run];
             let holder = stored.run.lease.map(|lease| lease.holder);
-            let same = (life.status, life.paused, life.epoch, life.holder)
+            let same = (life.status, life.paused, life.epoch, life.holder())
                 == (stored.run.status(), stored.run.state.paused, stored.run.epoch.0, holder);
             let of_records = |stored: &StoredRun| {
                 let seen = life.records.iter().map(|(at, record)| (*at, record.status));
@@ -111,7 +112,9 @@ impl<R: Repository> World<R> {
         }
         for (run, told) in &self.runs {
             let stored = self.store.whole(*run);
-            let told = &told.clone().or_cancelled(self.heard_a_cancel(*run));
+            let mut told = told.clone().or_cancelled(self.heard_a_cancel(*run));
+            told.signals = self.signals_of(*run, &told);
+            let told = &told;
             if !is_at_rest(&stored) {
                 self.scene.wrong(format!("the end: run {run} does not come to rest: {stored:?}"));
                 continue;
@@ -122,7 +125,6 @@ impl<R: Repository> World<R> {
             if let Err(why) = (Follow { world: self, run: *run, told, stored: &stored }).check() {
                 self.scene.wrong(format!("the end: run {run}: {why}; told {told:?}: {stored:?}"));
             }
-            self.check_signals(*run, &told.signals);
         }
         self.check_children();
     }
@@ -160,21 +162,26 @@ impl<R: Repository> World<R> {
         }
     }
 
-    /// Each signal that was acknowledged came in, in the order in which they were sent.
-    fn check_signals(&self, run: RunId, sent: &std::collections::BTreeMap<Name, Vec<u64>>) {
-        for (name, sent) in sent {
+    /// The signals that came in: each that was acknowledged, in the order in which they were sent, and of those of which
+    /// that is not known, some.
+    fn signals_of(&self, run: RunId, told: &Told) -> BTreeMap<Name, Vec<u64>> {
+        let came = |name: Name| -> Vec<u64> {
             let payload = |mail: &Mail| match mail {
-                Mail::Signal { name: other, payload } if other.as_str() == name.as_str() => {
-                    payload.parse().ok()
-                }
+                Mail::Signal { name: other, payload } if *other == *name.as_str() => payload.parse().ok(),
                 _ => None,
             };
-            let came: Vec<u64> = self.scene.journal(|journal| {
+            self.scene.journal(|journal| {
                 journal.lives[&run].inbox.iter().filter_map(|mail| payload(&mail.mail)).collect()
-            });
-            if came != *sent {
+            })
+        };
+        let came: BTreeMap<Name, Vec<u64>> = Name::ALL.into_iter().map(|name| (name, came(name))).collect();
+        for (name, came) in &came {
+            let known = came.iter().filter(|signal| !told.unheard.contains(signal));
+            let sent = told.signals.get(name).map_or(&[][..], Vec::as_slice);
+            if !known.eq(sent) {
                 self.scene.wrong(format!("P8: {sent:?} were sent to run {run}, and {came:?} came in"));
             }
         }
+        came
     }
 }

@@ -16,8 +16,9 @@ impl<R: Repository> World<R> {
         self.signals += 1;
         let (id, told) = &mut self.runs[run];
         let sent = self.teller.orchestrator.signal(*id, name.as_str(), self.signals).await;
-        if sent.is_ok() {
-            told.signals.entry(name).or_default().push(self.signals);
+        match sent {
+            Ok(()) => told.signals.entry(name).or_default().push(self.signals),
+            Err(_) => told.unheard.push(self.signals),
         }
         self.check_refusal(run, sent.err(), Status::is_terminal);
     }

@@ -43,6 +43,7 @@ impl<R: Repository> World<R> {
         let scene = Arc::new(Scene::default());
         let store = Arc::new(Store::new(repository, scene.clone()));
         let clock = ManualClock::default();
+        scene.journal(|journal| journal.now = clock.now());
         let teller = Participant::new(&store, &scene, clock.now(), 0);
         let workers = std::array::from_fn(|_| None);
         Self { scene, store, runs: Vec::new(), workers, gone: Vec::new(), teller, clock, signals: 0 }
@@ -146,6 +147,7 @@ impl<R: Repository> World<R> {
 
     fn advance(&mut self, by: Duration) {
         self.clock.advance(by);
+        self.scene.journal(|journal| journal.now = self.clock.now());
         self.teller.advance(by);
         self.workers.iter_mut().flatten().for_each(|worker| worker.own.advance(by));
     }
