@@ -23,7 +23,8 @@ impl World {
     pub(crate) fn note(&self, what: &str, cx: &StepContext) {
         let key = cx.idempotency_key().to_string();
         let name = key.split(':').next_back().unwrap_or_default();
-        self.calls().push(if name == what { what.to_owned() } else { format!("{what} as {name}") });
+        let is_its_own = name.strip_prefix(what).is_some_and(|item| item.is_empty() || item.starts_with('['));
+        self.calls().push(if is_its_own { name.to_owned() } else { format!("{what} as {name}") });
     }
 
     fn calls(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

@@ -75,7 +75,7 @@ mod list {
 
 #[tokio::test]
 async fn a_list_goes_on_and_what_has_finished_of_it_is_not_called_again() {
-    replaced::<list::Old, list::New>(|end| end.finished("30", &["Item"; 3])).await;
+    replaced::<list::Old, list::New>(|end| end.finished("30", &["Item[0]", "Item[2]", "Item[1]"])).await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_list_that_has_finished_may_be_gone() {
 
     #[pipeline(name = "list-gone", steps = [Hold, c])]
     struct New;
-    replaced::<Old, New>(|end| end.finished("206", &["b", "b", "b", "Hold"])).await;
+    replaced::<Old, New>(|end| end.finished("206", &["b[0]", "b[1]", "b[2]", "Hold"])).await;
 }
 
 mod child {

@@ -57,7 +57,7 @@ use crate::soak;
 ///
 /// When one goes wrong: with its seed, what is wrong, and the fewest of its actions after which something is.
 pub fn run<R: Repository>(amounts: (u64, u64), make: impl AsyncFn(PathBuf) -> R) {
-    let mut chance = soak::chance();
+    let mut chance = soak::chance_of_the_long_form();
     let sequences = soak::pick(amounts.0, amounts.1);
     let (began, mut all) = (Instant::now(), Done::default());
     for number in 0..sequences {
