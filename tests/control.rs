@@ -16,6 +16,7 @@ use prorch::repository::{
 };
 use prorch::testing::{Clock, ManualClock};
 use prorch::{Error, RunHandle, Status, Told};
+use prorch_testkit::faults::{Fault, FaultyRepository};
 use prorch_testkit::spy::{self, SpyRepository};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -99,9 +100,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (clock, seen) = (ManualClock::default(), Seen::default());
         let store = MemoryRepository::new();
-        let builder = Orchestrator::builder(store.clone()).clock(clock.clone());
+        Self::on(store.clone(), store)
+    }
+
+    /// An orchestrator on this repository, which keeps its runs in the store.
+    fn on(repository: impl Repository, store: MemoryRepository) -> Self {
+        let (clock, seen) = (ManualClock::default(), Seen::default());
+        let builder = Orchestrator::builder(repository).clock(clock.clone());
         let orchestrator = builder.resource(seen.clone()).pipeline::<Job>().build().unwrap();
         Self { store, orchestrator, clock, seen }
     }
@@ -220,6 +226,23 @@ async fn a_pause_while_a_call_is_under_way_lets_it_end_and_makes_no_other() {
     bench.pass().await;
     assert_eq!(bench.seen.calls(), ["work", "after"]);
     assert_eq!(run.wait().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_pause_is_heard_though_the_inbox_can_not_be_read_at_once() {
+    let store = MemoryRepository::new();
+    let faulty = FaultyRepository::told(Arc::new(store.clone()));
+    let bench = Bench::on(faulty.clone(), store);
+    let run = bench.start(Way::Hangs).await;
+    let pause = async || {
+        assert_eq!(bench.orchestrator.pause(run.id()).await.unwrap(), Told::Delivered);
+        faulty.refuse_next_read();
+        bench.seen.go.notify_one();
+    };
+    bench.in_a_call(pause).await;
+    assert_eq!(faulty.happened().get(&Fault::Refused), Some(&1), "the inbox is what is read next");
+    assert_eq!(bench.seen.calls(), ["work"], "no further call is made");
+    assert!(bench.stored(&run).await.run.state.paused);
 }
 
 #[tokio::test]

@@ -132,3 +132,39 @@ async fn a_run_that_is_due_for_a_moment_is_left_to_its_own_program() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_run_that_ended_is_restarted_by_the_list_that_it_was_started_with() {
+    #[pipeline(name = "goes-on", steps = [b, a, Hold, c])]
+    struct Photos;
+    on_each(async |scene| {
+        let run = scene.begin::<old::Photos>(0).await;
+        let new = scene.program::<Photos>();
+        new.cancel(run, "by the old program").await.unwrap();
+        let restarted = new.restart(run).from("Hold").await.unwrap();
+        scene.go_on(&new, restarted.id()).await.finished("202", &["a", "Hold", "c"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_is_not_restarted_from_a_step_that_is_gone() {
+    #[pipeline(name = "goes-on", steps = [Hold, c])]
+    struct Photos;
+    on_each(async |scene| {
+        let run = scene.begin::<old::Photos>(0).await;
+        scene.world.close();
+        let new = scene.program::<Photos>();
+        scene.go_on(&new, run).await;
+        new.cancel(run, "enough").await.unwrap();
+        let adopted = new.restart(run).from("a").await.unwrap_err().to_string();
+        let unknown = scene.program::<Photos>().restart(run).from("a").await.unwrap_err().to_string();
+        for error in [adopted, unknown] {
+            assert!(error.contains("`a` (stage 0 of its list)"), "{error}");
+        }
+        let restarted = new.restart(run).from("Hold").await.unwrap();
+        scene.world.open();
+        scene.go_on(&new, restarted.id()).await.finished("202", &["a", "Hold", "c"]);
+    })
+    .await;
+}

@@ -78,7 +78,8 @@ impl Worker {
         let limit = Limit::new(step.policy.timeout, deadline);
         let hook = if record.status == Status::Created { Hook::Start } else { Hook::Continue };
         let max_payload = self.shared.config.max_payload;
-        let spawn = RunId::from_uuid(self.shared.new_id(now));
+        // An id costs a system call.
+        let spawn = step.child.as_ref().map(|_| RunId::from_uuid(self.shared.new_id(now)));
         let invocation = Invocation { hook, input, state: record.state, cx: cx.clone(), max_payload, spawn };
         let job = Job {
             call: Box::new(move || member.call(invocation)),

@@ -31,10 +31,7 @@ impl Worker {
             }
             let event = event(&call, returned, jitter);
             let Some(update) = self.update_for(slot, event, now) else { return };
-            all = Some(match all {
-                Some(all) => all.then(update),
-                None => update,
-            });
+            all = Some(joined(all, update));
         }
         match all {
             Some(update) => self.commit(slot, update, now),
@@ -51,10 +48,7 @@ impl Worker {
         for _ in 0..MANY_ENDS {
             let Some(event) = next.take() else { break };
             let Some(update) = self.update_for(slot, event, now) else { return };
-            all = Some(match all {
-                Some(all) => all.then(update),
-                None => update,
-            });
+            all = Some(joined(all, update));
             let Some(held) = self.slots.get(slot) else { return };
             if held.stored.run.status().is_terminal() {
                 break;
@@ -93,8 +87,8 @@ impl Worker {
         let me = self.me;
         let held = self.slots.get(slot)?;
         let under_way = held.under_way();
-        let decided = transition(&held.stored, &held.known.plan, event.clone(), &under_way, now);
-        let decision = match decided {
+        let answered = answer_of_many(held, &event);
+        let decision = match transition(&held.stored, &held.known.plan, event, &under_way, now) {
             Ok(decision) => decision,
             Err(refusal) => {
                 tracing::error!(prorch.run = %held.stored.run.id, %refusal, "the run is dropped");
@@ -103,13 +97,12 @@ impl Worker {
             }
         };
         let update = decision.into_update(&held.stored, held.guard(me), now);
-        if held.stored.run.state.fan.is_some()
-            && let (Err(why), Event::Answered(answered, jitter)) = (check_update(&update), &event)
+        if let Some((answered, jitter)) = answered
+            && let Err(why) = check_update(&update)
         {
-            // Among the answers of a stage the one that can't be stored is found here; alone the store says so.
             let outcome = Outcome::Failed(CauseKind::Refused, why);
-            let refused = Answered { outcome, kept: Kept::default(), ..answered.clone() };
-            return self.update_for(slot, Event::Answered(refused, *jitter), now);
+            let refused = Answered { outcome, kept: Kept::default(), ..answered };
+            return self.update_for(slot, Event::Answered(refused, jitter), now);
         }
         update.write(&mut held.stored);
         held.stored.let_go(&update);
@@ -164,6 +157,24 @@ impl Held {
             tracing::debug!(prorch.run = %self.stored.run.id, step = call.cx.step_name(), "a signal was taken by another step");
         }
         owns
+    }
+}
+
+/// The answer, if it is one of a stage with several members: among those the one that can't be stored is found before they
+/// are written together. Alone the store says so.
+fn answer_of_many(held: &Held, event: &Event) -> Option<(Answered, Jitter)> {
+    match event {
+        Event::Answered(answered, jitter) if held.stored.run.state.fan.is_some() => {
+            Some((answered.clone(), *jitter))
+        }
+        _ => None,
+    }
+}
+
+fn joined(earlier: Option<Update>, update: Update) -> Update {
+    match earlier {
+        Some(earlier) => earlier.then(update),
+        None => update,
     }
 }
 

@@ -6,6 +6,9 @@ use crate::model::{
 };
 use crate::repository::{StoreError, ask};
 
+/// A run that was read again; none when it is gone.
+type Read = Result<Option<StoredRun>, StoreError>;
+
 impl Worker {
     /// The store refuses what was decided. What was called has to be decided on anew, from the run as it is stored; a
     /// renewal that is refused for the progress in it only goes without.
@@ -18,12 +21,13 @@ impl Worker {
             return;
         }
         match written.find(|position| !under_way.contains(position)) {
-            Some(position) => self.read_again(slot, position, why),
+            Some(position) => self.read(slot, move |read| Inbound::Again { slot, position, why, read }),
             None => drop(self.slots.remove(slot)),
         }
     }
 
-    fn read_again(&mut self, slot: SlotId, position: Position, why: Text) {
+    /// Reads a held run anew.
+    fn read(&mut self, slot: SlotId, into: impl FnOnce(Read) -> Inbound + Send + 'static) {
         let (repository, sender) = (self.shared.repository.clone(), self.sender.clone());
         let Some(held) = self.slots.get(slot) else { return };
         held.busy = Busy::Reading;
@@ -31,19 +35,13 @@ impl Worker {
         tokio::spawn(async move {
             let read = ask(|| repository.get(run, Part::Work)).await.map(|asked| asked.answer);
             // The worker may have ended meanwhile.
-            let _ = sender.send(Inbound::Again { slot, position, why, read });
+            let _ = sender.send(into(read));
         });
     }
 
     /// The step fails with the reason that the store gave; or, when even that is refused, the run is left to the end of
     /// its lease.
-    pub(super) fn on_read_again(
-        &mut self,
-        slot: SlotId,
-        position: Position,
-        why: Text,
-        read: Result<Option<StoredRun>, StoreError>,
-    ) {
+    pub(super) fn on_read_again(&mut self, slot: SlotId, position: Position, why: Text, read: Read) {
         let now = self.shared.time.now();
         let jitter = self.jitter();
         let Some(held) = self.slots.get(slot) else { return };
@@ -60,18 +58,10 @@ impl Worker {
 
     /// Reads the inbox of a held run.
     pub(super) fn read_mail(&mut self, slot: SlotId) {
-        let (repository, sender) = (self.shared.repository.clone(), self.sender.clone());
-        let Some(held) = self.slots.get(slot) else { return };
-        held.busy = Busy::Reading;
-        let run = held.stored.run.id;
-        tokio::spawn(async move {
-            let read = ask(|| repository.get(run, Part::Work)).await.map(|asked| asked.answer);
-            // The worker may have ended meanwhile.
-            let _ = sender.send(Inbound::Mail { slot, read });
-        });
+        self.read(slot, move |read| Inbound::Mail { slot, read });
     }
 
-    pub(super) fn on_mail(&mut self, slot: SlotId, read: Result<Option<StoredRun>, StoreError>) {
+    pub(super) fn on_mail(&mut self, slot: SlotId, read: Read) {
         let Some(held) = self.slots.get(slot) else { return };
         match read {
             Ok(Some(read)) => {

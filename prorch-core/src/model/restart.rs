@@ -20,10 +20,13 @@ pub enum NoRestart {
 
     /// No orchestrator here knows what it executes.
     #[error(
-        "its pipeline `{0}`, with the list of steps that it was started with, is unknown here: write \
-         `.pipeline::<MyPipeline>()` where the orchestrator is built"
+        "its pipeline `{0}` is unknown here: write `.pipeline::<MyPipeline>()` where the orchestrator is built"
     )]
     Unknown(Text),
+
+    /// The run was started with another list of steps than the code has here, by which that can't go on from the step.
+    #[error("{0}")]
+    Differs(Text),
 
     /// Its pipeline has no step with this name.
     #[error("its pipeline has no step `{step}`, only {}", listed(.steps))]
@@ -97,9 +100,15 @@ impl<'a> Restart<'a> {
             priority: run.priority,
             metadata: run.state.metadata.clone(),
             origin: Some(Origin { run: run.id, step: step.clone() }),
-            ..NewRun::new(id, run.definition.clone(), run.input.clone(), now)
+            ..NewRun::new(id, plan.definition.clone(), run.input.clone(), now)
         };
         Ok(Self { plan, step, stage, new, bytes: 0 })
+    }
+
+    /// The stage that the new run begins at.
+    #[must_use]
+    pub const fn stage(&self) -> u32 {
+        self.stage
     }
 
     /// Takes over the next records of the old run, in order, as far as they stand before the step. Says from which

@@ -6,7 +6,8 @@ use super::start::save;
 use super::wishes::Wishes;
 use crate::engine::Shared;
 use crate::error::Error;
-use crate::model::{self, NewRun, NoRestart, Part, Position, RunId, StoredRun, Text, Timestamp};
+use crate::model::{self, Definition, NewRun, NoRestart, Part, Position, RunId, StoredRun, Text, Timestamp};
+use crate::registry::{Judgement, Known};
 use crate::repository::{BoxFuture, ask};
 
 /// How many records are read at a time.
@@ -27,8 +28,9 @@ const PAGE: usize = 256;
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`]; [`Error::NotRestarted`] when the run has not ended, its pipeline is unknown here, or a step
-/// before has not finished; [`Error::Store`].
+/// [`Error::NotFound`]; [`Error::NotRestarted`] when the run has not ended, its pipeline is unknown here, the code that is
+/// here can't go on from that step by the list that the run was started with, or a step before has not finished;
+/// [`Error::Store`].
 #[must_use = "the run is restarted when this is awaited"]
 pub struct Restart {
     shared: Arc<Shared>,
@@ -108,17 +110,34 @@ impl Restart {
     async fn gather(self, id: RunId, now: Timestamp) -> Result<NewRun, Error> {
         let refused = |why| Error::NotRestarted { run: self.old, why };
         let old = self.read(Part::Work).await?;
-        let known = self.shared.catalog.find(&old.run.definition);
-        let known = known.ok_or_else(|| NoRestart::Unknown(old.run.definition.pipeline.clone()));
-        let known = known.map_err(refused)?;
+        let known = self.known(&old.run.definition).map_err(refused)?;
         let restart = model::Restart::of(&old, &known.plan, self.step.as_deref(), id, now);
         let mut restart = restart.map_err(refused)?;
+        if let Some(why) = known.differs(restart.stage()) {
+            return Err(refused(NoRestart::Differs(why)));
+        }
         let mut from = Some(Position::default());
         while let Some(first) = from {
             let page = self.read(Part::Records { from: first, limit: PAGE }).await?;
             from = restart.take(page.records.into_values()).map_err(refused)?;
         }
         Ok(restart.into_new(|new| self.wishes.fill(new)))
+    }
+
+    /// By which plan the new run goes: that of the old one, as far as the code that is here can go on by it.
+    fn known(&self, definition: &Definition) -> Result<Arc<Known>, NoRestart> {
+        let catalog = &self.shared.catalog;
+        if let Some(known) = catalog.find(definition) {
+            return Ok(known);
+        }
+        match catalog.judge(definition) {
+            Judgement::Foreign => Err(NoRestart::Unknown(definition.pipeline.clone())),
+            Judgement::Differs(why) => Err(NoRestart::Differs(why)),
+            Judgement::Fits(found) => {
+                catalog.learn(&found);
+                Ok(found.known.clone())
+            }
+        }
     }
 
     async fn read(&self, part: Part) -> Result<StoredRun, Error> {

@@ -14,13 +14,14 @@ where
     Before: FlowsInto<P::Input>,
 {
     let Invocation { input, max_payload, spawn, .. } = call;
+    let Some(run) = spawn else { unreachable!("a step that starts a run is given an id for it") };
     let before = match decode(&input) {
         Ok(before) => before,
         Err(error) => return Reply::unreadable(&error),
     };
     let input: P::Input = before.flow();
     let outcome = match encode(&input, "input for the run", max_payload) {
-        Ok(input) => Outcome::Spawn { run: spawn, input },
+        Ok(input) => Outcome::Spawn { run, input },
         Err(refused) => refused,
     };
     Reply::Answered { hook: Hook::Start, outcome, kept: Kept::default() }

@@ -205,15 +205,10 @@ impl Member {
         Previous: HandsOn<Output = Before>,
         Before: FlowsInto<S::Input> + Send + 'static,
     {
-        Self {
-            name: S::NAME,
-            options: S::OPTIONS,
-            blocking: S::BLOCKING,
-            resources: S::RESOURCES,
-            call: |call| Box::pin(invoke::<S, Before>(call, Previous::decode)),
-            child: None,
-            takes: type_name::<Before>,
-        }
+        let (options, blocking, resources) = (S::OPTIONS, S::BLOCKING, S::RESOURCES);
+        let called =
+            |call| Box::pin(invoke::<S, Before>(call, Previous::decode)) as BoxFuture<'static, Reply>;
+        Self { options, blocking, resources, ..Self::new::<Before>(S::NAME, called) }
     }
 
     /// A run of the pipeline `P`, after a stage that hands on `Before`.
@@ -224,15 +219,13 @@ impl Member {
         Previous: HandsOn<Output = Before>,
         Before: FlowsInto<P::Input> + Send + 'static,
     {
-        Self {
-            name: P::NAME,
-            options: StepOptions::NONE,
-            blocking: false,
-            resources: &[],
-            call: |call| Box::pin(spawn::<P, Before>(call, Previous::decode)),
-            child: Some(P::definition),
-            takes: type_name::<Before>,
-        }
+        let called = |call| Box::pin(spawn::<P, Before>(call, Previous::decode)) as BoxFuture<'static, Reply>;
+        Self { child: Some(P::definition), ..Self::new::<Before>(P::NAME, called) }
+    }
+
+    fn new<Before>(name: &'static str, call: fn(Invocation) -> BoxFuture<'static, Reply>) -> Self {
+        let (options, blocking, resources) = (StepOptions::NONE, false, &[]);
+        Self { name, options, blocking, resources, call, child: None, takes: type_name::<Before> }
     }
 
     pub(super) const fn name(&self) -> &'static str {

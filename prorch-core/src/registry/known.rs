@@ -10,8 +10,8 @@ use crate::pipeline::{Member, PipelineDefinition};
 pub(crate) struct Known {
     pub(crate) pipeline: &'static PipelineDefinition,
     pub(crate) plan: Arc<Plan>,
-    /// Which stage of the code each stage of the plan is; none when the plan is the code's own.
-    places: Option<Vec<Option<usize>>>,
+    /// How the plan fits the code; none when it is the code's own.
+    fit: Option<Arc<Fit>>,
 }
 
 /// What a program thinks of a definition that is not its own.
@@ -30,19 +30,19 @@ pub(crate) enum Judgement {
 pub(crate) struct Match {
     /// What they are stored under when they do.
     pub(crate) adopted: Definition,
-    pub(crate) fit: Fit,
+    pub(crate) fit: Arc<Fit>,
     pub(crate) known: Arc<Known>,
 }
 
 impl Known {
     /// Runs that were started with the code's own list.
     pub(super) fn own(pipeline: &'static PipelineDefinition, defaults: &StepPolicy) -> Self {
-        Self { pipeline, plan: pipeline.plan(defaults), places: None }
+        Self { pipeline, plan: pipeline.plan(defaults), fit: None }
     }
 
     /// Judges runs that were started with another list of this version of the pipeline.
     pub(super) fn judge(&self, started_with: &StepList, defaults: &StepPolicy) -> Judgement {
-        let fit = self.pipeline.judge(started_with);
+        let fit = Arc::new(self.pipeline.judge(started_with));
         if !fit.is_any() {
             return Judgement::Differs(fit.at(0).unwrap_or_default());
         }
@@ -50,7 +50,7 @@ impl Known {
         let stages = started_with.stages.iter().zip(&fit.places);
         let stages = stages.map(|(listed, place)| self.stage(listed, *place, defaults)).collect();
         let plan = Arc::new(Plan { definition: adopted.clone(), stages });
-        let known = Self { pipeline: self.pipeline, plan, places: Some(fit.places.clone()) };
+        let known = Self { pipeline: self.pipeline, plan, fit: Some(fit.clone()) };
         Judgement::Fits(Arc::new(Match { adopted, fit, known: Arc::new(known) }))
     }
 
@@ -82,8 +82,13 @@ impl Known {
 
     /// Which stage of the code that is.
     fn place(&self, stage: u32) -> Option<u32> {
-        let Some(places) = &self.places else { return Some(stage) };
-        places.get(stage as usize).copied().flatten().and_then(|place| u32::try_from(place).ok())
+        let Some(fit) = &self.fit else { return Some(stage) };
+        fit.places.get(stage as usize).copied().flatten().and_then(|place| u32::try_from(place).ok())
+    }
+
+    /// What keeps a run that stands at this stage from going on here, if anything does.
+    pub(crate) fn differs(&self, stage: u32) -> Option<Text> {
+        self.fit.as_ref()?.at(stage)
     }
 }
 

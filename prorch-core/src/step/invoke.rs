@@ -11,7 +11,7 @@ pub(crate) struct Invocation {
     pub(crate) cx: StepContext,
     pub(crate) max_payload: usize,
     /// The id of the run that the call may start.
-    pub(crate) spawn: RunId,
+    pub(crate) spawn: Option<RunId>,
 }
 
 /// What came of a call.
