@@ -27,7 +27,7 @@ fn claimed(claims: &[Claim]) -> Vec<RunId> {
 }
 
 /// Each breaks run 1 in another column.
-const EDITS: [(&str, &str); 14] = [
+const EDITS: [(&str, &str); 21] = [
     ("UPDATE runs SET metadata = '{oh' WHERE run = 1", "runs.metadata"),
     ("UPDATE runs SET status = 77 WHERE run = 1", "runs.status"),
     ("UPDATE runs SET definition = 99, definition = 1, cause_kind = 9 WHERE run = 1", "runs.cause_kind"),
@@ -48,7 +48,22 @@ const EDITS: [(&str, &str); 14] = [
     ("UPDATE runs SET fan_stage = 1, fan_entered = 2, fan_finished = 1 WHERE run = 1", "runs.fan_low"),
     ("UPDATE runs SET input = NULL WHERE run = 1", "runs.input"),
     ("UPDATE runs SET fan_stage = -1 WHERE run = 1", "runs.fan_stage"),
+    (
+        "UPDATE runs SET fan_stage = 1, fan_width = -1, fan_entered = 0, fan_finished = 0, fan_low = 0 WHERE run = 1",
+        "runs.fan_width",
+    ),
+    ("UPDATE runs SET fan_stage = 1, fan_entered = -1, fan_finished = 0, fan_low = 0 WHERE run = 1", "runs.fan_entered"),
+    ("UPDATE runs SET fan_stage = 1, fan_entered = 0, fan_finished = 1 << 40, fan_low = 0 WHERE run = 1", "runs.fan_finished"),
+    ("UPDATE runs SET parent = x'07', parent_position = 0 WHERE run = 1", "runs.parent"),
     ("UPDATE runs SET parent = zeroblob(16) WHERE run = 1", "runs.parent_position"),
+    ("UPDATE runs SET origin = x'07', origin_step = 'dump' WHERE run = 1", "runs.origin"),
+    ("UPDATE runs SET origin = zeroblob(16) WHERE run = 1", "runs.origin_step"),
+    (
+        "UPDATE runs SET epoch = 1 WHERE run = 1;
+         INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at, child, generation)
+         VALUES (1, 0, 'dump', 1, 0, 1, 0, 0, zeroblob(16), -1)",
+        "records.generation",
+    ),
     (
         "UPDATE runs SET epoch = 1 WHERE run = 1;
          INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at, child)
