@@ -14,6 +14,7 @@ pub(crate) struct StepOptions {
     pub(crate) poll: Option<LitStr>,
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
+    pub(crate) compensate: Option<Path>,
 }
 
 /// The options of `retry(…)`.
@@ -34,7 +35,12 @@ pub(crate) struct PipelineOptions {
     pub(crate) output: Option<Type>,
     pub(crate) version: Option<LitInt>,
     pub(crate) aliases: Vec<Alias>,
+    pub(crate) on_failure: Option<Compensate>,
+    pub(crate) on_cancel: Option<Compensate>,
 }
+
+/// `compensate`, behind `on_failure` or `on_cancel`.
+pub(crate) struct Compensate;
 
 /// `"Before" = Now`, in `aliases(…)`.
 pub(crate) struct Alias {
@@ -63,14 +69,23 @@ pub(crate) enum Stage {
 pub(crate) enum Member {
     /// The path of a step.
     Step(Path),
-    /// `run(Pipeline)`.
-    Run(Path),
+    /// `run(Pipeline)` or `run(Pipeline, undo = …)`.
+    Run(Path, Option<Undo>),
+}
+
+/// `undo = …`, in `run(…)`.
+#[derive(Clone)]
+pub(crate) enum Undo {
+    /// `undo = nothing`: there is nothing to undo.
+    Nothing(Span),
+    /// The path of a step.
+    By(Path),
 }
 
 impl Member {
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Self::Step(path) | Self::Run(path) => path,
+            Self::Step(path) | Self::Run(path, _) => path,
         }
     }
 }

@@ -133,6 +133,7 @@ use crate::valid::Errors;
 /// | `timeout = "30s"` | the longest that one call may take | the orchestrator's |
 /// | `deadline = "1h"` | the longest that the step may take, over all calls, waits and restarts | the orchestrator's |
 /// | `poll = "2s"` | how long after `pending()` the step is asked again | the orchestrator's |
+/// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
 /// | `derive(Default, …)` | which of the three derives are added | all that are not below |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
@@ -232,6 +233,8 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `input = T` | what a run is started with: what the first step takes, or what turns into it | what the first step takes |
 /// | `output = U` | what a run ends with: what the last step hands on, or what that turns into | what the last step hands on |
 /// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |
+/// | `on_failure = compensate` | when a run fails, what its steps have done is undone before it ends | it ends at once |
+/// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
 /// | `aliases("Old" = New)` | names that steps of the list had before, for runs that were started then | none |
 /// | `version = 2` | which version of the pipeline it is: runs of another one are not gone on with by this one | 1 |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
@@ -257,6 +260,58 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// /// What other crates start.
 /// #[pipeline(input = u64, output = u64, steps = [Transfer])]
 /// pub struct Backup;
+/// ```
+///
+/// # Undoing
+///
+/// With `on_failure = compensate` a run that fails does not end at once: its steps are undone, the last one first, by
+/// their `compensate`, and then it fails for what it has failed for. With `on_cancel = compensate` the same is done when it
+/// is cancelled. Each undoing is stored like a step's call, is retried by the step's policy, and may answer `pending`; a
+/// crash costs no more than the call that was under way.
+///
+/// * Every step that the run came to is undone, the one that failed and those that were cancelled too: without an
+///   `output`, since it is not known how far they came.
+/// * Members of a group are undone side by side, those of a list from its end, so many at a time as it is gone through (16
+///   at the most).
+/// * A run that a step started is cancelled first if it is under way, and waited for; it is undone by what its own pipeline
+///   says. One that has finished stays what it is: `run(Other, undo = TakeBack)` names the step that takes back what it
+///   did, which is given `(Input, Option<Output>)` of that pipeline, and `run(Other, undo = nothing)` says that there is
+///   nothing to take back.
+/// * A step that can't be undone ends it: the run fails, names what is not undone, and those before it are not tried. An
+///   operator's retry tries again; a run that was undone can only be restarted, from its first step.
+///
+/// ```
+/// use prorch::prelude::*;
+/// use std::sync::Mutex;
+///
+/// static SEATS: Mutex<u32> = Mutex::new(10);
+///
+/// #[step(compensate = give_back)]
+/// async fn reserve(seats: u32) -> StepResult<u32> {
+///     *SEATS.lock().unwrap() -= seats;
+///     finish(seats)
+/// }
+///
+/// async fn give_back(_: &u32, reserved: Option<&u32>, _: &StepContext) -> StepResult<()> {
+///     *SEATS.lock().unwrap() += reserved.copied().unwrap_or_default();
+///     finish(())
+/// }
+///
+/// #[step]
+/// async fn pay(_: u32) -> StepResult<()> {
+///     fail("the card is not accepted")
+/// }
+///
+/// #[pipeline(steps = [reserve, pay], on_failure = compensate)]
+/// struct Booking;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let run = prorch::testing::run::<Booking>(3).execute().await?;
+/// assert!(run.output.unwrap_err().to_string().contains("the card is not accepted"));
+/// assert_eq!(*SEATS.lock().unwrap(), 10);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # When the list changes
@@ -338,7 +393,7 @@ fn step_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = valid::step_options(options, &mut errors);
     let (attributes, code) = match errors.take(parse::step_item(item.clone())) {
         Some(StepItem::Type(parsed)) => errors
-            .take(valid::step_type(&parsed))
+            .take(valid::step_type(&parsed, &options))
             .map(|()| expand::type_step(&private, &parsed, &options))
             .unwrap_or_default(),
         Some(StepItem::Function(function)) => {

@@ -2,9 +2,12 @@
 
 use proc_macro2::TokenStream;
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Attribute, DeriveInput, Path, Result, Signature, Token, Visibility, token};
+use syn::spanned::Spanned;
+use syn::{Attribute, DeriveInput, Ident, Path, Result, Signature, Token, Visibility, token};
 
-use crate::ast::{Alias, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps};
+use crate::ast::{
+    Alias, Compensate, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps, Undo,
+};
 use crate::options::{self, Known};
 
 const STEP_OPTIONS: &[Known] = &[
@@ -14,6 +17,7 @@ const STEP_OPTIONS: &[Known] = &[
     Known { name: "deadline", form: "deadline = \"1h\"" },
     Known { name: "poll", form: "poll = \"2s\"" },
     Known { name: "resources", form: "resources(Client, Pool)" },
+    Known { name: "compensate", form: "compensate = take_back" },
     Known { name: "derive", form: "derive(Default, Serialize, Deserialize)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
@@ -24,6 +28,7 @@ const RETRY_OPTIONS: &[Known] = &[
     Known { name: "if", form: "if = is_worth_it" },
 ];
 
+const RUN_OPTIONS: &[Known] = &[Known { name: "undo", form: "undo = TakeBack" }];
 const EACH_OPTIONS: &[Known] = &[Known { name: "concurrency", form: "concurrency = 8" }];
 const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "steps", form: "steps = [FirstStep, SecondStep]" },
@@ -31,6 +36,8 @@ const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "output", form: "output = Report" },
     Known { name: "name", form: "name = \"backup\"" },
     Known { name: "version", form: "version = 2" },
+    Known { name: "on_failure", form: "on_failure = compensate" },
+    Known { name: "on_cancel", form: "on_cancel = compensate" },
     Known { name: "aliases", form: "aliases(\"OldName\" = NewName)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
@@ -52,6 +59,7 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         "deadline" => read.deadline = Some(options::value(option, input)?),
         "poll" => read.poll = Some(options::value(option, input)?),
         "resources" => read.resources = options::list(option, input)?,
+        "compensate" => read.compensate = Some(options::path(option, input)?),
         "derive" => read.derive = Some(options::list(option, input)?),
         "crate" => read.krate = Some(options::path(option, input)?),
         _ => {
@@ -85,6 +93,8 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         "input" => read.input = Some(options::value(option, input)?),
         "output" => read.output = Some(options::value(option, input)?),
         "version" => read.version = Some(options::value(option, input)?),
+        "on_failure" => read.on_failure = Some(options::value(option, input)?),
+        "on_cancel" => read.on_cancel = Some(options::value(option, input)?),
         "aliases" => read.aliases = options::list(option, input)?,
         "crate" => read.krate = Some(options::path(option, input)?),
         _ => {
@@ -100,6 +110,13 @@ impl Parse for Alias {
         let before = input.parse()?;
         input.parse::<Token![=]>()?;
         Ok(Self { before, now: input.call(Path::parse_mod_style)? })
+    }
+}
+
+impl Parse for Compensate {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let word: Ident = input.parse()?;
+        if word == "compensate" { Ok(Self) } else { Err(syn::Error::new(word.span(), "not known")) }
     }
 }
 
@@ -142,17 +159,24 @@ fn each(input: ParseStream<'_>) -> Result<Stage> {
     Ok(Stage::Each(member, concurrency))
 }
 
-/// `(Pipeline)`, behind `run`.
+/// `(Pipeline)` or `(Pipeline, undo = Step)`, behind `run`.
 fn run(input: ParseStream<'_>) -> Result<Member> {
     let content;
     syn::parenthesized!(content in input);
     let path = content.call(Path::parse_mod_style).map_err(|error| {
         syn::Error::new(error.span(), "`run` names a pipeline: write `run(OtherPipeline)`")
     })?;
+    let mut undo = None;
     if !content.is_empty() {
-        return Err(content.error("`run` names one pipeline: write `run(OtherPipeline)`"));
+        let one = "`run` names one pipeline: write `run(OtherPipeline)`";
+        content.parse::<Token![,]>().map_err(|error| syn::Error::new(error.span(), one))?;
+        options::read_all(&content, RUN_OPTIONS, |option, input| {
+            let path = options::path(option, input)?;
+            undo = Some(if path.is_ident("nothing") { Undo::Nothing(path.span()) } else { Undo::By(path) });
+            Ok(())
+        })?;
     }
-    Ok(Member::Run(path))
+    Ok(Member::Run(path, undo))
 }
 
 fn member(input: ParseStream<'_>) -> Result<Member> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{
     Data, DeriveInput, Error, Fields, FnArg, Generics, Ident, LitInt, LitStr, Path, Result, ReturnType,
     Safety, Type,
 };
 
-use crate::ast::{Alias, Function, Member, PipelineOptions, Retry, Stage, StepOptions};
+use crate::ast::{Alias, Function, Member, PipelineOptions, Retry, Stage, StepOptions, Undo};
 use crate::duration;
 use crate::types::{argument_of, last_name, ungrouped};
 
@@ -39,6 +40,7 @@ pub(crate) struct GoodOptions {
     pub(crate) poll: Option<Duration>,
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
+    pub(crate) compensate: Option<Path>,
 }
 
 /// A step's function, understood.
@@ -72,6 +74,8 @@ pub(crate) struct GoodPipeline {
     pub(crate) version: Option<u32>,
     /// What steps were called before, and where they stand now.
     pub(crate) aliases: Vec<(String, Member)>,
+    /// Whether its runs are undone: after a failure, after a cancel.
+    pub(crate) undone: (bool, bool),
 }
 
 /// A stage, understood. It has a member.
@@ -131,6 +135,7 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
         deadline,
         poll,
         resources: written.resources,
+        compensate: written.compensate,
         derive: written.derive.and_then(|names| errors.take(derivable(names))),
     }
 }
@@ -206,7 +211,13 @@ fn storable(name: &LitStr, limit: usize) -> Result<String> {
 }
 
 /// A struct or an enum that is to be a step.
-pub(crate) fn step_type(item: &DeriveInput) -> Result<()> {
+pub(crate) fn step_type(item: &DeriveInput, options: &GoodOptions) -> Result<()> {
+    if let Some(path) = &options.compensate {
+        let text = "this is for functions: how a struct or an enum is undone stands in its `impl Step`, as `async fn \
+                    compensate(&mut self, input: &Self::Input, output: Option<&Self::Output>, cx: &StepContext) -> \
+                    StepResult<()>`";
+        return Err(Error::new_spanned(path, text));
+    }
     if let Data::Union(union) = &item.data {
         return Err(Error::new(
             union.union_token.span,
@@ -336,7 +347,10 @@ pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<G
         return Err(Error::new(steps.span, form));
     }
     let stages = steps.stages.into_iter().map(stage).collect::<Result<Vec<_>>>()?;
+    let undone = (written.on_failure.is_some(), written.on_cancel.is_some());
+    stages.iter().flat_map(GoodStage::members).try_for_each(|member| undo(member, undone))?;
     Ok(GoodPipeline {
+        undone,
         name: name.unwrap_or_else(|| item.ident.unraw().to_string()),
         version: written.version.as_ref().map(version).transpose()?,
         aliases: aliases(written.aliases, &stages)?,
@@ -344,6 +358,30 @@ pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<G
         input: written.input,
         output: written.output,
     })
+}
+
+/// Whether it is said of a run of another pipeline how it is undone, if and only if it may have to be.
+fn undo(member: &Member, undone: (bool, bool)) -> Result<()> {
+    let Member::Run(path, undo) = member else { return Ok(()) };
+    match (undo, undone) {
+        (None, (true, _) | (_, true)) => {
+            let name = path.to_token_stream().to_string().replace(' ', "");
+            let text = format!(
+                "what this pipeline has done is undone, and it is not said how that of `{name}` is: write `run({name}, undo =                  TakeBack)`, the path of a step that takes `(Input, Option<Output>)` of that pipeline, or `run({name}, undo =                  nothing)`"
+            );
+            Err(Error::new_spanned(path, text))
+        }
+        (Some(undo), (false, false)) => {
+            let at = match undo {
+                Undo::Nothing(span) => *span,
+                Undo::By(path) => path.span(),
+            };
+            let text = "nothing that this pipeline has done is ever undone: write `on_failure = compensate` or `on_cancel = \
+                        compensate` beside `steps`, or leave `undo` out";
+            Err(Error::new(at, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn version(written: &LitInt) -> Result<u32> {

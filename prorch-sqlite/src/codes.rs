@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prorch_core::repository::{CauseKind, Metadata, Status};
+use serde::Serialize;
 
 use crate::error::Fault;
 
@@ -21,13 +22,14 @@ pub(crate) fn status_of(code: i64) -> Option<Status> {
     Status::ALL.into_iter().find(|status| status_code(*status) == code)
 }
 
-const CAUSES: [(CauseKind, i64); 6] = [
+const CAUSES: [(CauseKind, i64); 7] = [
     (CauseKind::Error, 0),
     (CauseKind::Deadline, 1),
     (CauseKind::Crash, 2),
     (CauseKind::Refused, 3),
     (CauseKind::Cancelled, 4),
     (CauseKind::Child, 5),
+    (CauseKind::Undo, 7),
 ];
 
 pub(crate) fn cause_code(kind: CauseKind) -> Result<i64, Fault> {
@@ -46,6 +48,11 @@ pub(crate) fn micros(length: Duration) -> i64 {
 
 pub(crate) const fn length_of(micros: i64) -> Duration {
     Duration::from_micros(micros.unsigned_abs())
+}
+
+/// What is being undone, as JSON; few runs have it.
+pub(crate) fn undo_text(undo: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(undo).map_err(|error| Fault::unstorable(format!("what is being undone: {error}")))
 }
 
 /// JSON, or nothing for what most runs have: no metadata.

@@ -6,6 +6,7 @@ use prorch_core::repository::{
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};
+use serde::de::DeserializeOwned;
 
 use crate::codes::{cause_of, length_of, status_of};
 use crate::definitions::Definitions;
@@ -17,14 +18,14 @@ macro_rules! run_columns {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
          fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
          parent_position, origin, origin_step, key, stuck, cause_kind, cause_step, cause, metadata, \
-         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output"
+         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo"
     };
 }
 /// The columns of [`record`], in its order.
 macro_rules! record_columns {
     () => {
         "position, name, status, resumable, attempt, errors, state, output, error, due_at, awaits, done, total, \
-         metadata, entered_at, ended_at, child, generation"
+         metadata, entered_at, ended_at, child, generation, undo"
     };
 }
 pub(crate) use {record_columns, run_columns};
@@ -184,6 +185,14 @@ impl<'a> Columns<'a> {
         Ok(Some(Child { run: RunId::from_bytes(run), generation: self.count()? }))
     }
 
+    /// What few rows have: something that is being undone.
+    fn undo<T: DeserializeOwned>(&mut self) -> Result<Option<Box<T>>, Fault> {
+        self.map(|text: Option<Words>| {
+            let parsed = text.map(|text| serde_json::from_str(&text.0));
+            parsed.transpose().map_err(|error| error.to_string())
+        })
+    }
+
     fn cause(&mut self) -> Result<Option<Cause>, Fault> {
         let kind = self.map(|code: Option<i64>| match code {
             None => Ok(None),
@@ -233,8 +242,9 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
     let metadata = columns.metadata()?;
     let input = columns.text()?;
     let output = columns.maybe_text()?;
+    let undo = columns.undo()?;
     let state =
-        RunState { status, output, cause, metadata, paused, crashes, stuck, fan, started_at, ended_at };
+        RunState { status, output, cause, metadata, paused, crashes, stuck, fan, undo, started_at, ended_at };
     let run = Run {
         id,
         definition,
@@ -285,5 +295,6 @@ pub(crate) fn record(row: &Row<'_>) -> Result<StepRecord, Fault> {
         entered_at: columns.time()?,
         ended_at: columns.maybe_time()?,
         child: columns.child()?,
+        undo: columns.undo()?,
     })
 }

@@ -23,6 +23,12 @@ const UNFINISHED: &str = concat!(
     record_columns!(),
     " FROM records WHERE run = ?1 AND position >= ?2 AND status <> 2 ORDER BY position"
 );
+/// Of a run that is undone what stands before a position, the last first.
+const UNDONE: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    " FROM records WHERE run = ?1 AND position < ?2 ORDER BY position DESC LIMIT ?3"
+);
 const ID: &str = "SELECT id FROM runs WHERE run = ?1";
 const RECORDS: &str = concat!(
     "SELECT ",
@@ -41,6 +47,7 @@ pub(crate) struct Reads<'c> {
     backwards: Statement<'c>,
     unfinished: Statement<'c>,
     records: Statement<'c>,
+    undone: Statement<'c>,
     waiting: Statement<'c>,
     id: Statement<'c>,
     /// The places of rows that can't be read and were named.
@@ -58,6 +65,7 @@ impl<'c> Reads<'c> {
             backwards: connection.prepare(BACKWARDS)?,
             unfinished: connection.prepare(UNFINISHED)?,
             records: connection.prepare(RECORDS)?,
+            undone: connection.prepare(UNDONE)?,
             waiting: connection.prepare(WAITING)?,
             id: connection.prepare(ID)?,
             named: HashSet::new(),
@@ -103,6 +111,7 @@ impl<'c> Reads<'c> {
         // and the first one is 1.
         let records = match bare.run.state.fan {
             _ if bare.run.epoch.0 == 0 && bare.run.origin.is_none() => Records::new(),
+            _ if let Some(below) = bare.run.state.undo_below() => self.undone_next(place, below)?,
             Some(fan) => self.among_many(place, fan)?,
             None => self.last_two(place)?,
         };
@@ -116,6 +125,18 @@ impl<'c> Reads<'c> {
         let mut records = all_records(&mut self.unfinished, params![place, i64::from(low)])?;
         if let Some(stage) = fan.stage.checked_sub(1) {
             records.append(&mut self.first_of(place, stage)?);
+        }
+        Ok(records)
+    }
+
+    /// The last records before `below` that are of one stage, and the first of the stage before.
+    fn undone_next(&mut self, place: i64, below: Position) -> Result<Records, Fault> {
+        let range = params![place, i64::from(below), Part::UNDO_AT_ONCE];
+        let mut records = all_records(&mut self.undone, range)?;
+        let Some(stage) = records.last_key_value().map(|(at, _)| at.stage) else { return Ok(records) };
+        records.retain(|at, _| at.stage == stage);
+        if let Some(before) = stage.checked_sub(1) {
+            records.append(&mut self.first_of(place, before)?);
         }
         Ok(records)
     }
@@ -201,9 +222,12 @@ mod tests {
 
     #[test]
     fn records_are_found_by_their_places_and_need_no_sorting() {
-        for (sql, range) in
-            [(BACKWARDS, "run=?"), (UNFINISHED, "run=? AND position>?"), (RECORDS, "run=? AND position>?")]
-        {
+        for (sql, range) in [
+            (BACKWARDS, "run=?"),
+            (UNDONE, "run=? AND position<?"),
+            (UNFINISHED, "run=? AND position>?"),
+            (RECORDS, "run=? AND position>?"),
+        ] {
             let expected = format!("SEARCH records USING PRIMARY KEY ({range})");
             assert_eq!(plan(sql), expected, "{sql}");
         }

@@ -3,7 +3,7 @@
 use prorch_core::repository::{Position, StepRecord, Timestamp};
 use rusqlite::{Connection, Statement, params};
 
-use crate::codes::{metadata_text, status_code};
+use crate::codes::{metadata_text, status_code, undo_text};
 use crate::error::Fault;
 
 /// For a record that is new and one that changes: a row of this table has nothing else hanging on it.
@@ -11,16 +11,23 @@ const WRITE: &str = "INSERT OR REPLACE INTO records (run, position, name, status
     state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at, child,
     generation)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+/// The same for one that is being undone, or was.
+const WRITE_UNDO: &str = "UPDATE records SET undo = ?3 WHERE run = ?1 AND position = ?2";
 const REMOVE: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
 
 pub(crate) struct RecordRows<'c> {
     write: Statement<'c>,
+    write_undo: Statement<'c>,
     remove: Statement<'c>,
 }
 
 impl<'c> RecordRows<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
-        Ok(Self { write: connection.prepare(WRITE)?, remove: connection.prepare(REMOVE)? })
+        Ok(Self {
+            write: connection.prepare(WRITE)?,
+            write_undo: connection.prepare(WRITE_UNDO)?,
+            remove: connection.prepare(REMOVE)?,
+        })
     }
 
     /// Writes the record of the run at `place`.
@@ -46,6 +53,9 @@ impl<'c> RecordRows<'c> {
             record.child.as_ref().map(|child| child.run.as_bytes()),
             record.child.map(|child| child.generation),
         ])?;
+        if let Some(undo) = &record.undo {
+            self.write_undo.execute(params![place, i64::from(record.position), undo_text(undo)?])?;
+        }
         Ok(())
     }
 

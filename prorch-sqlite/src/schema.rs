@@ -58,12 +58,13 @@ CREATE TABLE runs (
     origin_step TEXT, -- the step that it began at
     key TEXT CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 256),
     stuck TEXT,
-    cause_kind INTEGER CHECK (cause_kind >= 0), -- error, deadline, crash, refused, cancelled, child
+    cause_kind INTEGER CHECK (cause_kind >= 0), -- error, deadline, crash, refused, cancelled, child; 7: undo
     cause_step TEXT,
     cause TEXT,
     metadata TEXT,
     input TEXT, -- none when it is long: then it is in `inputs`
     output TEXT,
+    undo TEXT, -- how far it is with undoing what its steps have done, as JSON
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
     -- Who claims a run that is still held takes it as cut off once more.
     lane INTEGER GENERATED ALWAYS AS
@@ -119,6 +120,7 @@ CREATE TABLE records (
     generation INTEGER CHECK (generation >= 0),
     entered_at INTEGER NOT NULL,
     ended_at INTEGER,
+    undo TEXT, -- how far its undoing is, as JSON
     PRIMARY KEY (run, position),
     CHECK ((done IS NULL) = (total IS NULL)),
     CHECK ((child IS NULL) = (generation IS NULL))

@@ -3,7 +3,7 @@
 use prorch_core::repository::{Answer, Guard, Hold, Locator, RecordWrite, RunState, Timestamp, Update};
 use rusqlite::{Connection, Statement, params};
 
-use crate::codes::{cause_code, metadata_text, status_code};
+use crate::codes::{cause_code, metadata_text, status_code, undo_text};
 use crate::definitions::Definitions;
 use crate::error::Fault;
 use crate::hot::{Hot, HotRows};
@@ -14,8 +14,10 @@ const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
     status = ?7, paused = ?8, crashes = ?9, started_at = ?10, ended_at = ?11, stuck = ?12, cause_kind = ?13,
     cause_step = ?14, cause = ?15, metadata = ?16, output = ?17, fan_stage = ?18, fan_width = ?19, fan_entered = ?20,
-    fan_finished = ?21, fan_low = ?22
+    fan_finished = ?21, fan_low = ?22, undo = NULL
     WHERE run = ?1";
+/// What few runs have; after the other columns.
+const WRITE_UNDO: &str = "UPDATE runs SET undo = ?2 WHERE run = ?1";
 /// To one of its own pipeline.
 const WRITE_DEFINITION: &str = "UPDATE runs SET definition = ?2 WHERE run = ?1 AND pipeline = ?3";
 
@@ -25,6 +27,7 @@ pub(crate) struct Updates<'c> {
     inboxes: Inboxes<'c>,
     pub(crate) inserts: Inserts<'c>,
     write_state: Statement<'c>,
+    write_undo: Statement<'c>,
     write_definition: Statement<'c>,
 }
 
@@ -35,6 +38,7 @@ impl<'c> Updates<'c> {
             inboxes: Inboxes::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
+            write_undo: connection.prepare(WRITE_UNDO)?,
             write_definition: connection.prepare(WRITE_DEFINITION)?,
         })
     }
@@ -129,6 +133,9 @@ impl<'c> Updates<'c> {
             state.fan.map(|fan| fan.finished),
             state.fan.map(|fan| fan.low),
         ])?;
+        if let Some(undo) = &state.undo {
+            self.write_undo.execute(params![hot.place, undo_text(undo)?])?;
+        }
         Ok(())
     }
 

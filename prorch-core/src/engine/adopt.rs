@@ -222,7 +222,7 @@ pub(super) async fn standing(
     let stored = ask(|| shared.repository.get(run.id, Part::Work)).await?.answer;
     Ok(stored.map(|stored| {
         let end = || found.fit.end.clone().filter(|_| stored.run.parent.is_some());
-        let differs = found.fit.at(stored.stage()).or_else(end);
+        let differs = found.fit.of(&stored).or_else(end);
         (stored.run, differs)
     }))
 }

@@ -7,7 +7,7 @@ use super::worker::Worker;
 use crate::model::{
     Agenda, Event, Hold, Hook, RunId, StagePlan, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
-use crate::step::{CallFacts, History, Invocation, StepContext};
+use crate::step::{CallFacts, History, Invocation, Purpose, StepContext};
 
 impl Worker {
     /// Does what is next with a run of which nothing is being written or read.
@@ -18,6 +18,10 @@ impl Worker {
         let Some(held) = self.slots.get(slot).filter(|held| held.busy == Busy::Free) else { return };
         if !held.returned.is_empty() {
             self.decide_returned(slot, now);
+            return;
+        }
+        if held.wants_records() {
+            self.read_records(slot);
             return;
         }
         // What the store answered so late that the lease is over may be somebody else's by now.
@@ -74,13 +78,18 @@ impl Worker {
         let cx = context(&self.shared, held, &record, cancelled);
         let attempt = cx.attempt();
         let span = span(held, &cx);
-        let deadline = call_deadline(&record, plan).map(|deadline| deadline.saturating_since(now));
+        let undo = held.undoing(&record);
+        // To be undone has no deadline: what is not undone by then would stay.
+        let deadline = call_deadline(&record, plan).filter(|_| undo.is_none());
+        let deadline = deadline.map(|deadline| deadline.saturating_since(now));
         let limit = Limit::new(step.policy.timeout, deadline);
         let hook = if record.status == Status::Created { Hook::Start } else { Hook::Continue };
         let max_payload = self.shared.config.max_payload;
         // An id costs a system call.
-        let spawn = step.child.as_ref().map(|_| RunId::from_uuid(self.shared.new_id(now)));
-        let invocation = Invocation { hook, input, state: record.state, cx: cx.clone(), max_payload, spawn };
+        let spawn =
+            step.child.as_ref().filter(|_| undo.is_none()).map(|_| RunId::from_uuid(self.shared.new_id(now)));
+        let state = record.undo.and_then(|undo| undo.state).or(record.state);
+        let invocation = Invocation { hook, input, state, cx: cx.clone(), max_payload, spawn, undo };
         let job = Job {
             call: Box::new(move || member.call(invocation)),
             is_blocking: member.is_blocking(),
@@ -129,12 +138,16 @@ fn context(
     cancelled: watch::Receiver<bool>,
 ) -> StepContext {
     let (run, position) = (&held.stored.run, record.position);
+    let is_undone = run.state.is_undoing();
+    let attempt =
+        if is_undone { record.undo.as_ref().map_or(1, |undo| undo.attempt) } else { record.attempt };
     let is_item = matches!(held.known.plan.stage(position.stage), Some(StagePlan::Each(..)));
     StepContext::new(CallFacts {
         run: run.id,
         step: record.name.clone(),
         item: is_item.then_some(position.item),
-        attempt: record.attempt.saturating_add(run.state.crashes),
+        attempt: attempt.saturating_add(run.state.crashes),
+        purpose: if is_undone { Purpose::Undo } else { Purpose::Step },
         run_input: run.input.clone(),
         resources: shared.resources.clone(),
         signals: held.stored.untaken().cloned().collect(),

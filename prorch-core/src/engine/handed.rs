@@ -131,13 +131,18 @@ impl Worker {
                     Handed::Whole(_) => None,
                 };
                 held.gathered = Some((stage, handed));
-                let is_closed = held.stored.run.state.fan.is_some_and(|fan| fan.width.is_none());
+                let state = &held.stored.run.state;
+                let is_closed = !state.is_undoing() && state.fan.is_some_and(|fan| fan.width.is_none());
                 match width.filter(|_| is_closed) {
                     Some(width) => self.decide(slot, Event::Opened(width), now),
                     None => self.go_on(slot),
                 }
             }
             Err(HandedError::Missing(why)) => self.leave(slot, &why.clone(), why, now),
+            // What could not be handed on was never begun, and there is nothing of it to undo.
+            Err(HandedError::TooLong) if held.stored.run.state.is_undoing() => {
+                self.decide(slot, Event::Settled, now);
+            }
             Err(HandedError::TooLong) => self.decide(slot, too_long(stage), now),
             Err(HandedError::Store(error)) => {
                 tracing::warn!(prorch.run = %held.stored.run.id, %error, "what a stage gets can't be read; trying again");

@@ -23,6 +23,7 @@ mod decide;
 mod reading;
 mod handed;
 mod lists;
+mod undo;
 mod executor;
 mod leases;
 mod neighbours;

@@ -27,7 +27,7 @@ impl Worker {
     }
 
     /// Reads a held run anew.
-    fn read(&mut self, slot: SlotId, into: impl FnOnce(Read) -> Inbound + Send + 'static) {
+    pub(super) fn read(&mut self, slot: SlotId, into: impl FnOnce(Read) -> Inbound + Send + 'static) {
         let (repository, sender) = (self.shared.repository.clone(), self.sender.clone());
         let Some(held) = self.slots.get(slot) else { return };
         held.busy = Busy::Reading;
@@ -49,6 +49,7 @@ impl Worker {
             self.slots.remove(slot);
             return;
         };
+        held.undo_read = read.run.state.undo_below();
         (held.stored, held.busy, held.refused) = (read, Busy::Free, true);
         let attempt = held.stored.records.get(&position).map_or(1, |record| record.attempt);
         let outcome = Outcome::Failed(CauseKind::Refused, why);

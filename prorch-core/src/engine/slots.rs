@@ -38,6 +38,8 @@ pub(super) struct Held {
     pub(super) gathered: Option<(u32, Handed)>,
     /// Whether the store refused what was decided about the run, since it was claimed.
     pub(super) refused: bool,
+    /// Before which position the records are here that are undone next.
+    pub(super) undo_read: Option<Position>,
 }
 
 /// What is being done with a held run beside the calls of its steps. One thing at a time: what calls return meanwhile
@@ -75,6 +77,7 @@ impl Held {
     pub(super) fn new(claim: Claim, known: Arc<Known>, sent: Duration) -> Self {
         let suspect = claim.is_suspect();
         let Claim { stored } = claim;
+        let undo_read = stored.run.state.undo_below();
         Self {
             stored,
             known,
@@ -86,6 +89,7 @@ impl Held {
             returned: Vec::new(),
             gathered: None,
             refused: false,
+            undo_read,
         }
     }
 

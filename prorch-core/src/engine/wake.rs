@@ -22,6 +22,8 @@ pub(super) enum Inbound {
     Handed { slot: SlotId, stage: u32, handed: Result<Handed, HandedError> },
     /// A run was read again, because the store refused what was to be written about the record at this position.
     Again { slot: SlotId, position: Position, why: Text, read: Result<Option<StoredRun>, StoreError> },
+    /// What is undone next of a run was read.
+    Records { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
     /// The store says when something is due, to the question with this number, and who holds runs.
     Outlook(Option<u64>, Result<Outlook, StoreError>),
     /// The runs that are left were read.

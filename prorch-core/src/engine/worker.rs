@@ -207,6 +207,7 @@ impl Worker {
         match inbound {
             Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
+            Inbound::Records { slot, read } => self.on_records(slot, read),
             Inbound::Handed { slot, stage, handed } => self.on_handed(slot, stage, handed),
             Inbound::Again { slot, position, why, read } => self.on_read_again(slot, position, why, read),
             Inbound::Outlook(question, read) => self.on_outlook(question, read),

@@ -39,17 +39,20 @@ pub fn agenda(
     }
 }
 
-struct Look<'a> {
-    run: &'a StoredRun,
-    plan: &'a Plan,
-    crash_cap: u32,
-    under_way: &'a [Position],
-    now: Timestamp,
+pub(super) struct Look<'a> {
+    pub(super) run: &'a StoredRun,
+    pub(super) plan: &'a Plan,
+    pub(super) crash_cap: u32,
+    pub(super) under_way: &'a [Position],
+    pub(super) now: Timestamp,
 }
 
 impl Look<'_> {
     fn look(&self) -> Result<Agenda, Text> {
         if let Some(agenda) = self.mail() {
+            return Ok(agenda);
+        }
+        if let Some(agenda) = self.undo()? {
             return Ok(agenda);
         }
         let stage = self.stage()?;
@@ -70,7 +73,7 @@ impl Look<'_> {
     }
 
     /// This, when no call is under way; else that is waited for.
-    fn alone(&self, agenda: Agenda) -> Agenda {
+    pub(super) fn alone(&self, agenda: Agenda) -> Agenda {
         if self.under_way.is_empty() { agenda } else { Agenda::Await }
     }
 
@@ -84,7 +87,7 @@ impl Look<'_> {
         Some(if needs_no_quiet { Agenda::Decide(event) } else { self.alone(Agenda::Decide(event)) })
     }
 
-    fn stage(&self) -> Result<&StagePlan, Text> {
+    pub(super) fn stage(&self) -> Result<&StagePlan, Text> {
         let stage = self.run.stage();
         self.plan.stage(stage).ok_or_else(|| match self.run.records.last_key_value() {
             _ if self.plan.stages.is_empty() => Text::from("the pipeline has no steps"),
@@ -129,7 +132,7 @@ impl Look<'_> {
         Ok(open)
     }
 
-    fn fits(&self, record: &StepRecord, step: &StepPlan) -> Result<(), Text> {
+    pub(super) fn fits(&self, record: &StepRecord, step: &StepPlan) -> Result<(), Text> {
         let at_home = self.plan.step(record.position).is_some();
         if !at_home {
             return Err(no_step(record.position));
@@ -206,9 +209,13 @@ fn control_event(message: &Message) -> Option<Event> {
 }
 
 impl StoredRun {
-    /// The cancel that waits in the inbox, if there is one.
+    /// The cancel that waits in the inbox, if there is one that can still do something: to a run that is being undone it
+    /// says nothing.
     #[must_use]
     pub fn waiting_cancel(&self) -> Option<Event> {
+        if self.run.state.is_undoing() {
+            return None;
+        }
         let cancel = self.untaken().find(|message| matches!(message.mail, Mail::Cancel { .. }));
         cancel.and_then(control_event)
     }

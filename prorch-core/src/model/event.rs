@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Answered, Jitter, MessageId, Outcome, Position, RunId, Status, Text};
+use super::{Answered, Jitter, MessageId, Outcome, Position, RunId, Status, Text, UndoPhase};
 
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,8 @@ pub enum Event {
         /// The message that said so.
         message: MessageId,
     },
-    /// A step of the stage has failed or was cancelled, and no call is under way any more.
+    /// A step of the stage has failed or was cancelled, and no call is under way any more; or, of a run that is undone,
+    /// nothing is left of what was undone next.
     Settled,
     /// The deadline of the step at this position passed.
     Expired(Position),
@@ -131,12 +132,28 @@ impl Event {
 
 /// An event that says nothing to a run in its status: nothing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a run that is {status} can't be {}", verb(*event))]
+#[error("a run that is {status} can't be {}{}", verb(*event), because(*undo))]
 pub struct Refusal {
     /// The run's status.
     pub status: Status,
     /// What was asked of it.
     pub event: EventKind,
+    /// How far it is with being undone, if it is or was.
+    pub undo: Option<UndoPhase>,
+}
+
+/// What being undone has to do with it.
+const fn because(undo: Option<UndoPhase>) -> &'static str {
+    match undo {
+        None => "",
+        Some(UndoPhase::Ending | UndoPhase::Undoing) => {
+            ": what its steps have done is being undone, and then it ends"
+        }
+        Some(UndoPhase::Undone) => ": what its steps had done is undone; restart it",
+        Some(UndoPhase::Stuck) => {
+            ": what its steps had done can't be undone; retry it, and the undoing is tried again"
+        }
+    }
 }
 
 fn verb(event: EventKind) -> impl fmt::Display {

@@ -1,6 +1,6 @@
 //! Whether a run that was started with one list of steps can go on by the code of another.
 
-use super::{ListedForm, ListedStage, ListedStep, StepList, Text};
+use super::{ListedForm, ListedStage, ListedStep, StepList, StoredRun, Text};
 
 /// How a list that runs were started with fits the code that is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Fit {
     pub places: Vec<Option<usize>>,
     /// For each stage of the list, what differs for a run that stands there; none when such a run can go on.
     pub differs: Vec<Option<Text>>,
+    /// For each stage of the list, what differs for a run that is undone from there on, back to its first stage.
+    pub undo: Vec<Option<Text>>,
     /// What differs for a run whose output somebody takes who was compiled against the code's list: a parent.
     pub end: Option<Text>,
 }
@@ -17,7 +19,7 @@ impl Fit {
     /// Whether a run can go on wherever it stands.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.differs.iter().all(Option::is_none) && self.end.is_none()
+        self.differs.iter().chain(&self.undo).all(Option::is_none) && self.end.is_none()
     }
 
     /// Whether there is a stage at which a run can go on.
@@ -32,6 +34,17 @@ impl Fit {
         let nowhere =
             || Some(Text::from(format!("it stands at stage {stage}, which its own list does not have")));
         self.differs.get(stage as usize).map_or_else(nowhere, Clone::clone)
+    }
+
+    /// What differs for this run where it stands, or on its way back when it is undone; none when it can go on.
+    #[must_use]
+    pub fn of(&self, run: &StoredRun) -> Option<Text> {
+        let stage = run.stage();
+        if run.run.state.is_undoing() {
+            self.undo.get(stage as usize).cloned().flatten()
+        } else {
+            self.at(stage)
+        }
     }
 }
 
@@ -63,7 +76,17 @@ impl Here<'_> {
             later = missing.or_else(|| look.seam(stage)).or(later);
         }
         let end = look.end();
-        Fit { places, differs, end }
+        let mut undo: Vec<Option<Text>> = Vec::with_capacity(stages.len());
+        for stage in 0..stages.len() {
+            let earlier = undo.last().cloned().flatten();
+            undo.push(
+                look.missing(stage)
+                    .or_else(|| look.arrival(stage))
+                    .or_else(|| look.outcome(stage))
+                    .or(earlier),
+            );
+        }
+        Fit { places, differs, undo, end }
     }
 
     fn place(&self, stage: &ListedStage) -> Option<usize> {
@@ -154,6 +177,13 @@ impl Look<'_> {
             let what = format!("`{}` gets a `{}`", self.stages[stage], before.hands_on);
             self.type_differs(&what, stage, &new.takes)
         })
+    }
+
+    /// What is said of a run that undoes the stage, which the code has: what it handed on is stored already.
+    fn outcome(&self, stage: usize) -> Option<Text> {
+        let (old, new) = (&self.stages[stage], self.found(stage)?);
+        let what = || format!("`{old}` hands on `{}`", old.hands_on);
+        (old.hands_on != new.hands_on).then(|| self.type_differs(&what(), stage, &new.hands_on))
     }
 
     fn end(&self) -> Option<Text> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, Text};
+use super::{Definition, Text, UndoOn};
 
 /// The version of a pipeline that says nothing about its version.
 pub const FIRST_VERSION: u32 = 1;
@@ -16,6 +16,9 @@ pub struct StepList {
     pub version: u32,
     /// Its stages, in order.
     pub stages: Vec<ListedStage>,
+    /// After what ends its runs are undone.
+    #[serde(default, skip_serializing_if = "UndoOn::is_never")]
+    pub undo: UndoOn,
 }
 
 /// A stage in a [`StepList`].
@@ -90,10 +93,11 @@ impl StepList {
         Definition { list: self.to_json(), ..Definition::new(pipeline, fingerprint(parts)) }
     }
 
-    /// What the fingerprint covers: version and stages. Not the types: whether those fit is seen where they are read.
+    /// What the fingerprint covers: version, stages, and whether its runs are undone. Not the types: whether those fit is seen where they are read.
     fn said(&self) -> Vec<String> {
         let version = (self.version != FIRST_VERSION).then(|| format!("version {}", self.version));
-        version.into_iter().chain(self.stages.iter().map(ToString::to_string)).collect()
+        let undo = (!self.undo.is_never()).then(|| self.undo.to_string());
+        version.into_iter().chain(undo).chain(self.stages.iter().map(ToString::to_string)).collect()
     }
 
     fn to_json(&self) -> Text {
@@ -163,7 +167,7 @@ mod tests {
     }
 
     fn list(version: u32, names: &[&str]) -> StepList {
-        StepList { version, stages: names.iter().map(|name| step(name)).collect() }
+        StepList { version, stages: names.iter().map(|name| step(name)).collect(), undo: UndoOn::NEVER }
     }
 
     #[test]

@@ -24,6 +24,9 @@ mod agenda;
 mod transition;
 mod stages;
 mod restart;
+mod undo;
+mod undo_agenda;
+mod undoing;
 
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
@@ -43,4 +46,5 @@ pub use status::Status;
 pub use text::{MAX_REASON, Text, bounded};
 pub use time::Timestamp;
 pub use transition::{call_deadline, transition};
+pub use undo::{Compensation, Undo, UndoOn, UndoPhase};
 pub use update::{Answer, Guard, Hold, Post, RecordWrite, Update};

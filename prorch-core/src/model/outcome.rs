@@ -9,6 +9,8 @@ pub enum Hook {
     Start,
     /// `on_continue`: the step was asked again.
     Continue,
+    /// `compensate`: the step is undone.
+    Undo,
 }
 
 /// What the user's code answered, as a value, before anything is written.

@@ -1,5 +1,5 @@
 use super::list::fingerprint;
-use super::{Definition, Fan, Position, StepPolicy, Text};
+use super::{Definition, Fan, Position, StepPolicy, Text, UndoOn};
 
 /// A pipeline as the state machine sees it: names and policies, without code.
 #[derive(Clone, Debug, PartialEq)]
@@ -8,6 +8,8 @@ pub struct Plan {
     pub definition: Definition,
     /// Its stages, in order.
     pub stages: Vec<StagePlan>,
+    /// After what ends its runs are undone.
+    pub undo: UndoOn,
 }
 
 /// A stage as the state machine sees it.
@@ -32,6 +34,8 @@ pub struct StepPlan {
     pub child: Option<Definition>,
     /// What the code calls it, when a run was started under another name.
     pub renamed: Option<Text>,
+    /// Whether there may be something to undo of it.
+    pub undoes: bool,
 }
 
 impl Plan {

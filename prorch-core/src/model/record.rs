@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{RunId, Status, Text, Timestamp};
+use super::{Compensation, RunId, Status, Text, Timestamp};
 
 /// What a user pins to a run or a step: names with any JSON value.
 pub type Metadata = BTreeMap<String, serde_json::Value>;
@@ -117,6 +117,9 @@ pub struct StepRecord {
     pub metadata: Metadata,
     /// The run that the step is, when it is a pipeline of its own.
     pub child: Option<Child>,
+    /// How far it is with being undone; none when it isn't, or is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Compensation>>,
     /// When the run came to this step; the step's deadline counts from here.
     pub entered_at: Timestamp,
     /// When it ended.
@@ -142,6 +145,7 @@ impl StepRecord {
             progress: None,
             metadata: Metadata::new(),
             child: None,
+            undo: None,
             entered_at: now,
             ended_at: None,
         }
@@ -150,7 +154,8 @@ impl StepRecord {
     /// How many bytes of JSON it holds: its state and its output.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
-        [&self.state, &self.output].into_iter().flatten().map(|text| text.len()).sum()
+        let undo = self.undo.as_ref().and_then(|undo| undo.state.as_ref());
+        [self.state.as_ref(), self.output.as_ref(), undo].into_iter().flatten().map(|text| text.len()).sum()
     }
 
     /// Whether the step has not ended.

@@ -49,6 +49,12 @@ pub enum NoRestart {
         unfinished: Text,
     },
 
+    /// What stands before the step was undone.
+    #[error(
+        "what its steps had done is undone, or was to be: restart it from its first step, and not from `{0}`"
+    )]
+    Undone(Text),
+
     /// More stands before the step than one write takes.
     #[error(
         "more than {MAX_TAKEN_RECORDS} records, or {mib} MiB of states and outputs, stand before step `{0}`: restart from \
@@ -93,6 +99,9 @@ impl<'a> Restart<'a> {
             return Err(NoRestart::Open(run.status()));
         }
         let (step, stage) = begin_at(plan, step)?;
+        if stage > 0 && run.state.undo.is_some() {
+            return Err(NoRestart::Undone(step));
+        }
         if stage > old.stage() {
             return Err(NoRestart::NotFinished { step, unfinished: unfinished(old, plan) });
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Epoch, Fan, Guard, Hold, Locator, Message, MessageId, Metadata, Position, RecordWrite, RunId, Status,
-    StepRecord, Text, Timestamp, Update, WorkerId,
+    StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.
@@ -189,6 +189,8 @@ pub enum CauseKind {
     Refused,
     /// Somebody, or the step itself, cancelled it.
     Cancelled,
+    /// What its steps had done was to be undone, and one of them could not be.
+    Undo,
 }
 
 /// The columns of a run that a decision may write.
@@ -210,6 +212,9 @@ pub struct RunState {
     pub stuck: Option<Text>,
     /// How it stands in the stage that it is at, when that has more than one member.
     pub fan: Option<Fan>,
+    /// How far it is with undoing what its steps have done; none when it isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Undo>>,
     /// When it was claimed first.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -269,6 +274,7 @@ impl Run {
                 crashes: 0,
                 stuck: None,
                 fan: new.fan,
+                undo: None,
                 started_at: None,
                 ended_at: None,
             },
@@ -390,16 +396,19 @@ impl StoredRun {
         Self { run, locator, records: BTreeMap::new(), inbox: Vec::new(), taken: BTreeSet::new() }
     }
 
-    /// Which stage the run is at.
+    /// Which stage the run is at: the one that it has come to last, or, when it is undone, the one that is undone next.
     #[must_use]
     pub fn stage(&self) -> u32 {
+        if let Some(below) = self.run.state.undo_below() {
+            return self.undo_stage(below);
+        }
         let last = || self.records.last_key_value().map_or(0, |(position, _)| position.stage);
         self.run.state.fan.map_or_else(last, |fan| fan.stage)
     }
 
-    /// The records of the stage that the run is at, as far as they are here.
+    /// The records of the stage that the run is at, as far as they are here; of one that is undone those that are next.
     pub fn current(&self) -> impl Iterator<Item = &StepRecord> {
-        self.records.range(Position::of_stage(self.stage())..).map(|(_, record)| record)
+        self.records.range(self.frontier_bounds()).map(|(_, record)| record)
     }
 
     /// The messages that no decision took.
@@ -424,7 +433,7 @@ impl StoredRun {
     /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
     /// not grow in the memory of whoever holds it.
     pub(crate) fn let_go(&mut self, update: &Update) {
-        if self.run.state.fan.is_none() {
+        if self.run.state.fan.is_none() || self.run.state.undo.is_some() {
             return;
         }
         for record in update.records.iter().map(RecordWrite::record) {
@@ -440,6 +449,10 @@ impl StoredRun {
         let before = before
             .into_iter()
             .flat_map(|first| self.records.range(first..Position { item: Part::WORK_BEFORE, ..first }));
+        if self.run.state.undo_below().is_some() {
+            let here = self.records.range(self.frontier_bounds());
+            return before.chain(here).map(|(at, record)| (*at, record.clone())).collect();
+        }
         let fan = self.run.state.fan;
         let here = self.records.range(Position { stage, item: fan.map_or(0, |fan| fan.low) }..);
         let here = here.filter(|(_, record)| fan.is_none() || record.status != Status::Finished);
@@ -454,7 +467,8 @@ pub enum Part {
     Row,
     /// What a decision needs: of the stage that the run is at the record, or, where it has more than one member, those
     /// that have not finished; the first [`WORK_BEFORE`](Self::WORK_BEFORE) records of the stage before it; and the
-    /// messages that were not taken.
+    /// messages that were not taken. Of a run that is undone ([`Undo`], while it says where) the stage is that of the last
+    /// record before `below`, and what comes of it are the last [`UNDO_AT_ONCE`](Self::UNDO_AT_ONCE) records before that.
     Work,
     /// At most `limit` records from position `from` on, in order.
     Records {
@@ -468,4 +482,6 @@ pub enum Part {
 impl Part {
     /// How many records of the stage before come with [`Part::Work`]: as many as a group has members at most.
     pub const WORK_BEFORE: u32 = 8;
+    /// How many records of its stage come of a run that is undone: so many are undone side by side at most.
+    pub const UNDO_AT_ONCE: u32 = 16;
 }

@@ -129,12 +129,10 @@ impl Facts<'_> {
     }
 
     /// The run ends with its stage: what has not finished is cancelled.
-    fn settle(&self, mut draft: Draft) -> Decision {
+    fn settle(&self, draft: Draft) -> Decision {
         let failed = self.here(&draft).any(|record| record.status == Status::Failed);
-        let open: Vec<StepRecord> = self.here(&draft).filter(|record| record.is_open()).cloned().collect();
         let reason = Text::from("another step of its stage ended badly");
-        open.into_iter().for_each(|record| self.cut(&mut draft, record, &reason));
-        self.ended(draft, if failed { Status::Failed } else { Status::Cancelled })
+        self.stop(draft, if failed { Status::Failed } else { Status::Cancelled }, &reason)
     }
 
     /// Cancels a record that is open, and the run that it started.
@@ -166,24 +164,18 @@ impl Facts<'_> {
         draft.decision(Next::End)
     }
 
-    fn post(&self, draft: &mut Draft, to: RunId, mail: Mail) {
+    pub(super) fn post(&self, draft: &mut Draft, to: RunId, mail: Mail) {
         let epoch = self.run.run.epoch;
         let id = MessageId::between(self.run.run.id, to, epoch);
         draft.posts.push(Post { to, message: Message::new(id, mail, self.now) });
     }
 
     pub(super) fn cause(&self, record: &StepRecord, kind: CauseKind, text: Text) -> Cause {
-        let is_item = matches!(self.plan.stage(record.position.stage), Some(StagePlan::Each(..)));
-        let step = if is_item {
-            Text::from(format!("{}[{}]", record.name, record.position.item))
-        } else {
-            record.name.clone()
-        };
-        Cause { step: Some(step), kind, text }
+        Cause { step: Some(self.name_of(record)), kind, text }
     }
 
     /// The records of the stage that the run is at, as the draft leaves them.
-    fn here<'d>(&'d self, draft: &'d Draft) -> impl Iterator<Item = &'d StepRecord> {
+    pub(super) fn here<'d>(&'d self, draft: &'d Draft) -> impl Iterator<Item = &'d StepRecord> {
         let stage = self.run.stage();
         let written = draft.records.iter().map(RecordWrite::record);
         let written = written.filter(move |record| record.position.stage == stage);

@@ -4,7 +4,7 @@ use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
     Outcome, Parent, Plan, Position, RecordWrite, Refusal, RunId, RunState, Status, StepPlan, StepRecord,
-    StoredRun, Text, Timestamp,
+    StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.
@@ -25,8 +25,9 @@ pub fn transition(
 ) -> Result<Decision, Refusal> {
     use Status::{Created, Failed, Pending};
     let facts = Facts { run, plan, under_way, now };
-    let kind = event.kind();
+    let (kind, undo) = (event.kind(), run.run.state.undo_phase());
     Ok(match (run.run.status(), event) {
+        (Pending, event) if run.run.state.is_undoing() => return facts.undoing(event),
         (Created | Pending, Event::Answered(call, jitter)) => {
             let Answered { position, hook, attempt, outcome, kept } = call;
             match outcome {
@@ -59,8 +60,9 @@ pub fn transition(
         (Created | Pending, Event::Cancel { reason, message }) => facts.cancel(reason, message),
         (Created | Pending, Event::Pause { .. }) => facts.pause(true),
         (Created | Pending, Event::Resume { .. }) => facts.pause(false),
-        (Failed, Event::Retry) => facts.reopen(),
-        (status, _) => return Err(Refusal { status, event: kind }),
+        (Failed, Event::Retry) if undo == Some(UndoPhase::Stuck) => facts.undo_again(facts.no_cancels()),
+        (Failed, Event::Retry) if undo.is_none() => facts.reopen(),
+        (status, _) => return Err(Refusal { status, event: kind, undo }),
     })
 }
 
@@ -133,7 +135,7 @@ impl Facts<'_> {
     }
 
     /// The record whose run this is, if it still waits for it.
-    fn child(&self, position: Position, child: RunId) -> Option<StepRecord> {
+    pub(super) fn child(&self, position: Position, child: RunId) -> Option<StepRecord> {
         let record = self.run.records.get(&position).filter(|record| record.is_open())?;
         record.child.filter(|own| own.run == child).map(|_| record.clone())
     }
@@ -208,7 +210,7 @@ impl Facts<'_> {
         self.failed(record, CauseKind::Crash, Text::from(text))
     }
 
-    fn leave(&self, why: Text) -> Decision {
+    pub(super) fn leave(&self, why: Text) -> Decision {
         let state = RunState { stuck: Some(why), ..self.run.run.state.clone() };
         let next = Next::Wait(Some(self.now + LEAVE_FOR));
         Draft { state: Some(state), ..Draft::default() }.decision(next)
@@ -227,17 +229,14 @@ impl Facts<'_> {
 
     fn cancel(&self, reason: Text, message: Option<MessageId>) -> Decision {
         let mut draft = self.begun(&Kept::taking(message));
-        for record in self.run.current().filter(|record| record.is_open()) {
-            self.cut(&mut draft, record.clone(), &reason);
-        }
         self.state_of(&mut draft).cause =
-            Some(Cause { step: None, kind: CauseKind::Cancelled, text: reason });
-        self.ended(draft, Status::Cancelled)
+            Some(Cause { step: None, kind: CauseKind::Cancelled, text: reason.clone() });
+        self.stop(draft, Status::Cancelled, &reason)
     }
 
     /// A pause stays in the inbox until it is resumed. So it is not lost when the run can't be paused yet, since more came
     /// for it than is known here.
-    fn pause(&self, paused: bool) -> Decision {
+    pub(super) fn pause(&self, paused: bool) -> Decision {
         let state = RunState { paused, ..self.run.run.state.clone() };
         let mut here = self.run.current().filter(|record| record.is_open()).peekable();
         let due = if here.peek().is_some() {
@@ -264,10 +263,14 @@ impl Facts<'_> {
         let ended = |record: &&StepRecord| matches!(record.status, Status::Failed | Status::Cancelled);
         let again =
             self.run.current().filter(ended).map(|record| RecordWrite::Changed(self.reopened(record)));
-        let cancels = self.run.untaken().filter(|message| matches!(message.mail, Mail::Cancel { .. }));
-        let taken = cancels.map(|message| message.id).collect();
-        Draft { state: Some(state), records: again.collect(), taken, ..Draft::default() }
+        Draft { state: Some(state), records: again.collect(), ..self.no_cancels() }
             .decision(Next::Wait(Some(self.now)))
+    }
+
+    /// The cancels that wait in the inbox are taken: they meant the run as it was.
+    fn no_cancels(&self) -> Draft {
+        let cancels = self.run.untaken().filter(|message| matches!(message.mail, Mail::Cancel { .. }));
+        Draft { taken: cancels.map(|message| message.id).collect(), ..Draft::default() }
     }
 
     /// A record that ended badly as it tries again: where it was, or from its start. One that is a run of its own starts
@@ -310,7 +313,7 @@ impl Facts<'_> {
     }
 
     /// The record at `position` as it is stored, or as the run comes to it.
-    fn record(&self, position: Position) -> StepRecord {
+    pub(super) fn record(&self, position: Position) -> StepRecord {
         let stored = self.run.records.get(&position).cloned();
         let first = || first_record(self.run, self.plan).filter(|first| first.position == position);
         stored.or_else(first).unwrap_or_else(|| StepRecord::new(position, self.name(position), self.now))

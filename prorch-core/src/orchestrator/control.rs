@@ -5,7 +5,7 @@ use super::start::encode;
 use crate::error::Error;
 use crate::model::{
     Answer, Event, EventKind, Guard, Hold, MAX_REASON, Mail, Message, MessageId, Part, Plan, Post, Refusal,
-    RunId, StoredRun, Text, Update, bounded, transition,
+    RunId, StepList, StoredRun, Text, UndoOn, Update, bounded, transition,
 };
 use crate::payload::Payload;
 use crate::repository::{Asked, MAX_NAME_BYTES, StoreError, StoreErrorKind, ask};
@@ -40,9 +40,12 @@ impl Orchestrator {
     /// Ends a run. An idle run ends at once; one that a worker holds when the call under way ends, or at the next renewal
     /// of its lease. An answer that was on its way counts: if it ends the run, the cancel comes too late.
     ///
+    /// A run of a pipeline with `on_cancel = compensate` is undone first, and ends after that. To one that is being undone a
+    /// cancel says nothing.
+    ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::Refused`] when the run has ended already, and nothing is changed;
+    /// [`Error::NotFound`]; [`Error::Refused`] when the run has ended already, or is being undone, and nothing is changed;
     /// [`Error::Store`].
     pub async fn cancel(&self, id: RunId, reason: &str) -> Result<Told, Error> {
         let reason = bounded(reason, MAX_REASON);
@@ -72,6 +75,9 @@ impl Orchestrator {
     /// step's idempotency key stays. The step goes on where it was (`on_continue`, with the state last committed), or,
     /// when it said itself that it can't be done, begins anew (`on_start`, with a fresh state).
     ///
+    /// Of a run that could not be undone the undoing is tried again, and the run then ends as it would have ended. One that
+    /// was undone is not retried: [restart](Self::restart) it.
+    ///
     /// # Errors
     ///
     /// [`Error::NotFound`]; [`Error::Refused`] when the run has not failed; [`Error::Store`].
@@ -89,9 +95,11 @@ impl Orchestrator {
             if unsure.as_ref().is_some_and(|unsure| unsure.was_applied(&stored)) {
                 return Ok(self.done(id));
             }
-            if let (Some(mail), Some(lease)) = (&mail, stored.run.lease)
-                && lease.is_live(now)
-            {
+            if matches!(event, Event::Cancel { .. }) && stored.run.state.is_undoing() {
+                return Err(Unsure::or_refused(unsure, id, undone_already(&stored)));
+            }
+            let is_held = stored.run.lease.is_some_and(|lease| lease.is_live(now));
+            if let Some(mail) = mail.as_ref().filter(|_| is_held || self.is_for_a_worker(&stored, event)) {
                 self.post(id, mail.clone(), event.kind()).await?;
                 return Ok(Told::Delivered);
             }
@@ -134,7 +142,7 @@ impl Orchestrator {
             (Answer::Closed | Answer::Stale, Some(unknown)) => Err(unknown.into()),
             (Answer::Closed | Answer::Stale, None) => {
                 let status = self.read(id).await?.run.status();
-                Err(Error::Refused { run: id, refusal: Refusal { status, event: kind } })
+                Err(Error::Refused { run: id, refusal: Refusal { status, event: kind, undo: None } })
             }
         }
     }
@@ -151,11 +159,25 @@ impl Orchestrator {
         Ok(Asked { answer, unknown })
     }
 
+    /// Whether only a worker that knows the pipeline can do it: what the steps have done is to be undone, and what that
+    /// is, is unknown here.
+    fn is_for_a_worker(&self, stored: &StoredRun, event: &Event) -> bool {
+        let definition = &stored.run.definition;
+        matches!(event, Event::Cancel { .. })
+            && !stored.run.status().is_terminal()
+            && self.shared.catalog.find(definition).is_none()
+            && StepList::of(definition).is_some_and(|list| list.undo.cancel)
+    }
+
     /// The run's plan; an empty one for a pipeline that is unknown here, whose runs can be told things all the same.
     fn plan(&self, stored: &StoredRun) -> Arc<Plan> {
         match self.shared.catalog.find(&stored.run.definition) {
             Some(known) => known.plan.clone(),
-            None => Arc::new(Plan { definition: stored.run.definition.clone(), stages: Vec::new() }),
+            None => Arc::new(Plan {
+                definition: stored.run.definition.clone(),
+                stages: Vec::new(),
+                undo: UndoOn::NEVER,
+            }),
         }
     }
 }
@@ -191,6 +213,12 @@ impl Unsure {
     fn or_refused(unsure: Option<Self>, run: RunId, refusal: Refusal) -> Error {
         unsure.map_or(Error::Refused { run, refusal }, |unsure| unsure.error.into())
     }
+}
+
+/// Why a run is not cancelled that is being undone: it ends anyhow.
+fn undone_already(stored: &StoredRun) -> Refusal {
+    let state = &stored.run.state;
+    Refusal { status: state.status, event: EventKind::Cancel, undo: state.undo_phase() }
 }
 
 fn refused(why: &str) -> Error {

@@ -7,7 +7,9 @@ mod child;
 use std::sync::{Arc, OnceLock};
 
 use crate::flow::FlowsInto;
-use crate::model::{Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
+use crate::model::{
+    Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text, UndoOn,
+};
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
@@ -45,6 +47,7 @@ pub struct PipelineDefinition {
     output: Option<DecodeOutput>,
     version: u32,
     aliases: Vec<(&'static str, &'static str)>,
+    undo: UndoOn,
     key: OnceLock<Definition>,
 }
 
@@ -59,6 +62,7 @@ impl PipelineDefinition {
             output: None,
             version: FIRST_VERSION,
             aliases: Vec::new(),
+            undo: UndoOn::NEVER,
             key: OnceLock::new(),
         }
     }
@@ -73,6 +77,12 @@ impl PipelineDefinition {
     #[must_use]
     pub fn aliases(self, aliases: Vec<(&'static str, &'static str)>) -> Self {
         Self { aliases, ..self }
+    }
+
+    /// The same, whose runs are undone after such an end.
+    #[must_use]
+    pub fn undone(self, undo: UndoOn) -> Self {
+        Self { undo, ..self }
     }
 
     /// The same, whose runs end with an `Output` that the last stage's output turns into.
@@ -132,7 +142,7 @@ impl PipelineDefinition {
     pub fn list(&self) -> StepList {
         let mut names = self.step_names().into_iter();
         let stages = self.stages.iter().map(|stage| stage.listed(&mut names)).collect();
-        StepList { version: self.version, stages }
+        StepList { version: self.version, stages, undo: self.undo }
     }
 
     /// What its runs are stored under.
@@ -185,6 +195,6 @@ impl PipelineDefinition {
     pub(crate) fn plan(&self, defaults: &StepPolicy) -> Arc<Plan> {
         let mut names = self.step_names().into_iter();
         let stages = self.stages.iter().map(|stage| stage.plan(&mut names, defaults)).collect();
-        Arc::new(Plan { definition: self.key(), stages })
+        Arc::new(Plan { definition: self.key(), stages, undo: self.undo })
     }
 }

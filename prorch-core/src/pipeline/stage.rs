@@ -1,6 +1,6 @@
 use std::any::Any;
 
-use super::child::spawn;
+use super::child::{spawn, undo_run};
 use super::{Call, Each, Given, HandsOn, Pipeline, PipelineDefinition, Run};
 use crate::flow::FlowsInto;
 use crate::model::{
@@ -8,13 +8,16 @@ use crate::model::{
 };
 use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
-use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, invoke};
+use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, compensate, invoke};
 
 /// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
 pub(super) type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
 
 /// The list that a stored text stands for, as JSON; none when the text is that list.
 pub(super) type ListOf = fn(&str) -> Result<Option<Text>, PayloadError>;
+
+/// How a member is called.
+type CallFn = fn(Invocation) -> BoxFuture<'static, Reply>;
 
 /// One stage of a pipeline: its members, and how what they hand on is read.
 #[derive(Debug)]
@@ -42,7 +45,9 @@ pub struct Member {
     options: StepOptions,
     blocking: bool,
     resources: &'static [fn() -> ResourceType],
-    call: fn(Invocation) -> BoxFuture<'static, Reply>,
+    call: CallFn,
+    /// How what it did is undone; none when there never is anything to undo.
+    undo: Option<CallFn>,
     child: Option<fn() -> &'static PipelineDefinition>,
     takes: fn() -> Text,
 }
@@ -91,6 +96,19 @@ impl Stage {
         Self::one::<Call<S>>(Member::step::<S, Previous, Before>())
     }
 
+    /// A run of the pipeline `P`, after a stage that hands on `Before`; what it did is undone by the step `U`.
+    #[must_use]
+    pub fn run_undone_by<P, U, Previous, Before>() -> Self
+    where
+        P: Pipeline,
+        U: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+        (P::Input, Option<P::Output>): FlowsInto<U::Input>,
+    {
+        Self::one::<Run<P>>(Member::run_undone_by::<P, U, Previous, Before>())
+    }
+
     /// A run of the pipeline `P`, after a stage that hands on `Before`.
     #[must_use]
     pub fn run<P, Previous, Before>() -> Self
@@ -136,6 +154,20 @@ impl Stage {
         Self::new::<Each<Run<P>>>(Form::Each(concurrency, Previous::list_of), vec![member])
     }
 
+    /// A run of the pipeline `P` for each item of the list before; what each did is undone by the step `U`.
+    #[must_use]
+    pub fn each_run_undone_by<P, U, Previous, Before>(concurrency: u32) -> Self
+    where
+        P: Pipeline,
+        U: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+        (P::Input, Option<P::Output>): FlowsInto<U::Input>,
+    {
+        let member = Member::run_undone_by::<P, U, Previous, Before>();
+        Self::new::<Each<Run<P>>>(Form::Each(concurrency, Previous::list_of), vec![member])
+    }
+
     fn new<Out: HandsOn>(form: Form, members: Vec<Member>) -> Self {
         let output: DecodeOutput = |stored| Ok(Box::new(Out::decode(stored)?));
         Self { form, members, output, hands_on: type_name::<Out::Output> }
@@ -166,6 +198,7 @@ impl Stage {
             policy: member.options.policy(defaults),
             child: member.child.map(|definition| definition().key()),
             renamed: None,
+            undoes: member.undo.is_some(),
         });
         match self.form {
             Form::Group => StagePlan::Group(steps.collect()),
@@ -208,7 +241,10 @@ impl Member {
         let (options, blocking, resources) = (S::OPTIONS, S::BLOCKING, S::RESOURCES);
         let called =
             |call| Box::pin(invoke::<S, Before>(call, Previous::decode)) as BoxFuture<'static, Reply>;
-        Self { options, blocking, resources, ..Self::new::<Before>(S::NAME, called) }
+        let undone =
+            |call| Box::pin(compensate::<S, Before>(call, Previous::decode)) as BoxFuture<'static, Reply>;
+        let undo = S::COMPENSATES.then_some(undone as CallFn);
+        Self { options, blocking, resources, undo, ..Self::new::<Before>(S::NAME, called) }
     }
 
     /// A run of the pipeline `P`, after a stage that hands on `Before`.
@@ -223,9 +259,25 @@ impl Member {
         Self { child: Some(P::definition), ..Self::new::<Before>(P::NAME, called) }
     }
 
-    fn new<Before>(name: &'static str, call: fn(Invocation) -> BoxFuture<'static, Reply>) -> Self {
+    /// The same, where what the run did is undone by the step `U`: it gets what the run was started with, and what it
+    /// ended with if it finished.
+    #[must_use]
+    pub fn run_undone_by<P, U, Previous, Before>() -> Self
+    where
+        P: Pipeline,
+        U: Step,
+        Previous: HandsOn<Output = Before>,
+        Before: FlowsInto<P::Input> + Send + 'static,
+        (P::Input, Option<P::Output>): FlowsInto<U::Input>,
+    {
+        let undo: CallFn = |call| Box::pin(undo_run::<P, U, Before>(call, Previous::decode));
+        let (options, blocking, resources) = (U::OPTIONS, U::BLOCKING, U::RESOURCES);
+        Self { options, blocking, resources, undo: Some(undo), ..Self::run::<P, Previous, Before>() }
+    }
+
+    fn new<Before>(name: &'static str, call: CallFn) -> Self {
         let (options, blocking, resources) = (StepOptions::NONE, false, &[]);
-        Self { name, options, blocking, resources, call, child: None, takes: type_name::<Before> }
+        Self { name, options, blocking, resources, call, undo: None, child: None, takes: type_name::<Before> }
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -241,7 +293,10 @@ impl Member {
     }
 
     pub(crate) fn call(&self, call: Invocation) -> BoxFuture<'static, Reply> {
-        (self.call)(call)
+        match self.undo {
+            Some(undo) if call.undo.is_some() => undo(call),
+            _ => (self.call)(call),
+        }
     }
 
     pub(super) fn resources(&self) -> impl Iterator<Item = ResourceType> + '_ {

@@ -49,7 +49,7 @@ impl Known {
         let adopted = started_with.adopted(self.pipeline.name(), &self.pipeline.list());
         let stages = started_with.stages.iter().zip(&fit.places);
         let stages = stages.map(|(listed, place)| self.stage(listed, *place, defaults)).collect();
-        let plan = Arc::new(Plan { definition: adopted.clone(), stages });
+        let plan = Arc::new(Plan { definition: adopted.clone(), stages, undo: started_with.undo });
         let known = Self { pipeline: self.pipeline, plan, fit: Some(fit.clone()) };
         Judgement::Fits(Arc::new(Match { adopted, fit, known: Arc::new(known) }))
     }
@@ -99,6 +99,8 @@ fn finished(listed: &ListedStage, defaults: &StepPolicy) -> StagePlan {
         policy: *defaults,
         child: None,
         renamed: None,
+        // What there would be to undo only its code knows.
+        undoes: true,
     });
     let mut first = || steps.next().unwrap_or_else(|| unreachable!("a stage that is listed has a member"));
     match listed.form {

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite, Run, RunId,
-    Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
+    Answer, Compensation, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite,
+    Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -151,7 +151,14 @@ fn check_record(record: &StepRecord) -> Result<(), Text> {
     text(record.error.as_ref(), "the step's error")?;
     text(record.state.as_ref(), "the step's state")?;
     text(record.output.as_ref(), "the step's output")?;
-    record.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))
+    record.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))?;
+    record.undo.as_ref().map_or(Ok(()), |undo| check_compensation(undo))
+}
+
+fn check_compensation(undo: &Compensation) -> Result<(), Text> {
+    text(undo.error.as_ref(), "the error of the step's undoing")?;
+    text(undo.state.as_ref(), "the state of the step's undoing")?;
+    undo.awaits.as_ref().map_or(Ok(()), |awaits| name(awaits, "the signal's name"))
 }
 
 fn check_definition(definition: &Definition) -> Result<(), Text> {

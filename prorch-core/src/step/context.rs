@@ -9,7 +9,7 @@ use crate::model::{
     Kept, Mail, Message, Part, Plan, Position, RunId, Status, StepProgress, StepRecord, Text,
 };
 use crate::payload::Payload;
-use crate::repository::{AnyRepository, StoreError};
+use crate::repository::{AnyRepository, HandedError, StoreError, handed_on_by_run};
 
 /// What a step's function is told about its call, and how it speaks to the engine beside its answer.
 ///
@@ -34,11 +34,21 @@ pub(crate) struct CallFacts {
     /// Which item of its list the call is for, in an `each`.
     pub(crate) item: Option<u32>,
     pub(crate) attempt: u32,
+    pub(crate) purpose: Purpose,
     pub(crate) run_input: Text,
     pub(crate) resources: Arc<Resources>,
     pub(crate) signals: Vec<Message>,
     pub(crate) history: Option<History>,
     pub(crate) cancelled: watch::Receiver<bool>,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The step itself.
+    Step,
+    /// To undo the step.
+    Undo,
 }
 
 /// Where the outputs of earlier steps are read.
@@ -97,6 +107,20 @@ impl StepContext {
     /// one began.
     #[must_use]
     pub fn idempotency_key(&self) -> impl fmt::Display + Send + Sync + use<> {
+        match self.call.facts.purpose {
+            Purpose::Step => self.key(),
+            Purpose::Undo => format!("{}/undo", self.key()),
+        }
+    }
+
+    /// The idempotency key of the step's own calls: the same as [`idempotency_key`](Self::idempotency_key), but where the
+    /// step is [undone](Step::compensate). There it finds what the step has done.
+    #[must_use]
+    pub fn step_key(&self) -> impl fmt::Display + Send + Sync + use<> {
+        self.key()
+    }
+
+    fn key(&self) -> String {
         let CallFacts { run, step, item, .. } = &self.call.facts;
         match item {
             Some(item) => format!("{run}:{step}[{item}]"),
@@ -149,6 +173,18 @@ impl StepContext {
         let output =
             record.filter(|record| record.status == Status::Finished).and_then(|record| record.output);
         S::Output::decode(&output.ok_or_else(none)?).map_err(StepError::fatal)
+    }
+
+    /// What a run ended with that this step was.
+    pub(crate) async fn output_of_run(&self, run: RunId) -> Result<Text, StepError> {
+        let gone = || StepError::fatal(format!("run {run} is not stored any more"));
+        let repository = &self.call.facts.history.as_ref().ok_or_else(gone)?.repository;
+        let stored = repository.get(run, Part::Row).await?.ok_or_else(gone)?;
+        handed_on_by_run(repository, &stored).await.map_err(|error| match error {
+            HandedError::Store(error) => error.into(),
+            HandedError::TooLong => StepError::fatal(format!("what run {run} ended with is too long")),
+            HandedError::Missing(why) => StepError::fatal(why.to_string()),
+        })
     }
 
     /// Says how far the step has come, for whoever looks at the run.

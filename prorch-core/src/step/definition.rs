@@ -45,6 +45,30 @@ pub trait Step: StepDefinition {
         std::future::ready(Ok(Progress::Unwritten))
     }
 
+    /// Undoes what the step has done: called when a run of a pipeline with `on_failure = compensate` fails, or one with
+    /// `on_cancel = compensate` is cancelled, after all steps behind this one were undone. It may answer `pending`, and is
+    /// then called again; errors are retried by the step's policy. Its deadline does not count.
+    ///
+    /// `output` is what the step handed on, and none when it has not finished: then it is not known how far it came. It may
+    /// have done all, or nothing, also when no call of it was ever begun; what there is of it outside is found by
+    /// [`step_key`](StepContext::step_key), the idempotency key of the step's own calls. The fields are as they were last
+    /// committed. What this call itself does outside has an [`idempotency_key`](StepContext::idempotency_key) of its own.
+    ///
+    /// Where it is not written there is nothing to undo.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong: see [`StepError`]. When it fails for good, the run fails, and names what is not undone.
+    fn compensate(
+        &mut self,
+        input: &Self::Input,
+        output: Option<&Self::Output>,
+        cx: &StepContext,
+    ) -> impl Future<Output = StepResult<()>> + Send {
+        let _ = (input, output, cx);
+        std::future::ready(Ok(Progress::Unwritten))
+    }
+
     /// Looks how the step is going. Called first in place of `on_start` where that is not written.
     ///
     /// # Errors
@@ -73,6 +97,8 @@ pub trait StepDefinition: Default + Serialize + DeserializeOwned + Send + 'stati
     const OPTIONS: StepOptions = StepOptions::NONE;
     /// Whether its functions block their thread, and so are called on the blocking pool.
     const BLOCKING: bool = false;
+    /// Whether there may be something to undo of it; a step that says no is not asked.
+    const COMPENSATES: bool = true;
     /// The resources that it needs.
     const RESOURCES: &'static [fn() -> ResourceType] = &[];
 }

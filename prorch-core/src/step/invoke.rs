@@ -1,4 +1,4 @@
-use super::{Progress, RetryOptions, Step, StepContext, StepError};
+use super::{Progress, RetryOptions, Step, StepContext, StepError, Undoing};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
 use crate::payload::{Payload, PayloadError};
@@ -12,6 +12,8 @@ pub(crate) struct Invocation {
     pub(crate) max_payload: usize,
     /// The id of the run that the call may start.
     pub(crate) spawn: Option<RunId>,
+    /// What is undone, when the call undoes something.
+    pub(crate) undo: Option<Box<Undoing>>,
 }
 
 /// What came of a call.
@@ -39,7 +41,7 @@ where
     S: Step,
     Before: FlowsInto<S::Input>,
 {
-    let Invocation { mut hook, input, state, cx, max_payload, spawn: _ } = call;
+    let Invocation { mut hook, input, state, cx, max_payload, .. } = call;
     let decoded = decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?)));
     let (before, mut step) = match decoded {
         Ok(decoded) => decoded,
@@ -48,7 +50,7 @@ where
     let input: S::Input = before.flow();
     let mut answer = match hook {
         Hook::Start => step.on_start(&input, &cx).await,
-        Hook::Continue => step.on_continue(&input, &cx).await,
+        Hook::Continue | Hook::Undo => step.on_continue(&input, &cx).await,
     };
     if hook == Hook::Start && matches!(answer, Ok(Progress::Unwritten)) {
         hook = Hook::Continue;
@@ -58,7 +60,7 @@ where
     settle(hook, outcome, &step, &cx, max_payload)
 }
 
-fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
+pub(super) fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
     state.map_or_else(|| Ok(S::default()), |state| S::decode(state))
 }
 
@@ -73,19 +75,18 @@ fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload:
             Outcome::AwaitSignal { name: Text::from(name), limit: timeout }
         }
         Ok(Progress::Cancelled { reason }) => Outcome::Cancelled(bounded(&reason, MAX_REASON)),
-        Ok(Progress::Unwritten) => {
-            let text = format!(
-                "`{}` answered `pending`, and has no `on_continue` to be asked by: write one",
-                S::NAME
-            );
-            Outcome::Failed(CauseKind::Error, Text::from(text))
-        }
+        Ok(Progress::Unwritten) => Outcome::Failed(CauseKind::Error, unwritten(S::NAME)),
         Err(error) => failure(&error, &S::OPTIONS.retry),
     }
 }
 
+/// What is said of a step that lacks the function that would be called.
+pub(super) fn unwritten(step: &str) -> Text {
+    Text::from(format!("`{step}` answered `pending`, and has no `on_continue` to be asked by: write one"))
+}
+
 /// What an error means under the step's policy.
-fn failure(error: &StepError, retry: &RetryOptions) -> Outcome {
+pub(crate) fn failure(error: &StepError, retry: &RetryOptions) -> Outcome {
     let text = bounded(&error.to_string(), MAX_REASON);
     let worth_it = retry.only_if.is_none_or(|only_if| only_if(error));
     if error.is_fatal() || !worth_it {
@@ -95,7 +96,13 @@ fn failure(error: &StepError, retry: &RetryOptions) -> Outcome {
 }
 
 /// Adds what the call leaves, if its outcome was one that counts.
-fn settle<S: Step>(hook: Hook, outcome: Outcome, step: &S, cx: &StepContext, max_payload: usize) -> Reply {
+pub(super) fn settle<S: Step>(
+    hook: Hook,
+    outcome: Outcome,
+    step: &S,
+    cx: &StepContext,
+    max_payload: usize,
+) -> Reply {
     let mut kept = cx.take_kept();
     let counts = !matches!(outcome, Outcome::Failed(..) | Outcome::Errored { .. });
     if !counts {

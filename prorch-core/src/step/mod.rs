@@ -7,6 +7,7 @@ mod error;
 mod function;
 mod invoke;
 mod resources;
+mod undo;
 
 pub use answer::{Progress, StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal};
 pub use context::StepContext;
@@ -15,5 +16,6 @@ pub use error::StepError;
 pub use function::{Answer, Answered, AnsweredValue, ByValue, answer, taken};
 pub use resources::{ResourceType, Resources};
 
-pub(crate) use context::{CallFacts, History};
-pub(crate) use invoke::{Invocation, Reply, encode, invoke};
+pub(crate) use context::{CallFacts, History, Purpose};
+pub(crate) use invoke::{Invocation, Reply, encode, failure, invoke};
+pub(crate) use undo::{Undoing, compensate, undo_by};

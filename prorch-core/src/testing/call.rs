@@ -6,7 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::new_id;
 use crate::model::{Kept, Mail, Message, MessageId, Metadata, RunId, StepProgress, Text};
 use crate::payload::{Payload, PayloadError};
-use crate::step::{CallFacts, Progress, Resources, Step, StepContext, StepError, StepResult};
+use crate::step::{CallFacts, Progress, Purpose, Resources, Step, StepContext, StepError, StepResult};
 
 /// Calls one step alone, without a repository and without an engine. Between two calls its fields are encoded and
 /// decoded, as the engine does it.
@@ -113,7 +113,7 @@ impl<S: Step> Call<S> {
     ///
     /// What the step answers.
     pub async fn on_start(&mut self) -> StepResult<S::Output> {
-        let (cx, mut step) = (self.context(), self.copy()?);
+        let (cx, mut step) = (self.context(Purpose::Step), self.copy()?);
         let mut answer = step.on_start(&self.input, &cx).await;
         if matches!(answer, Ok(Progress::Unwritten)) {
             answer = step.on_continue(&self.input, &cx).await;
@@ -127,8 +127,23 @@ impl<S: Step> Call<S> {
     ///
     /// What the step answers.
     pub async fn on_continue(&mut self) -> StepResult<S::Output> {
-        let (cx, mut step) = (self.context(), self.copy()?);
+        let (cx, mut step) = (self.context(Purpose::Step), self.copy()?);
         let answer = step.on_continue(&self.input, &cx).await;
+        self.settle(step, &cx, answer)
+    }
+
+    /// Calls `compensate`, as when the step handed this on, or has not finished. A step that has not written it answers
+    /// that it is done.
+    ///
+    /// # Errors
+    ///
+    /// What the step answers.
+    pub async fn compensate(&mut self, output: Option<&S::Output>) -> StepResult<()> {
+        let (cx, mut step) = (self.context(Purpose::Undo), self.copy()?);
+        let mut answer = step.compensate(&self.input, output, &cx).await;
+        if matches!(answer, Ok(Progress::Unwritten)) {
+            answer = Ok(Progress::Finished(()));
+        }
         self.settle(step, &cx, answer)
     }
 
@@ -150,11 +165,12 @@ impl<S: Step> Call<S> {
         &self.kept.run_metadata
     }
 
-    fn context(&self) -> StepContext {
+    fn context(&self, purpose: Purpose) -> StepContext {
         StepContext::new(CallFacts {
             run: self.run,
             step: Text::from(S::NAME),
             attempt: self.attempt,
+            purpose,
             run_input: self.run_input.clone(),
             resources: self.resources.clone(),
             signals: self.signals.clone(),
@@ -168,7 +184,7 @@ impl<S: Step> Call<S> {
     }
 
     /// Keeps what a call leaves, if its answer was one that counts.
-    fn settle(&mut self, step: S, cx: &StepContext, answer: StepResult<S::Output>) -> StepResult<S::Output> {
+    fn settle<T>(&mut self, step: S, cx: &StepContext, answer: StepResult<T>) -> StepResult<T> {
         if answer.is_ok() {
             let kept = cx.take_kept();
             self.signals.retain(|message| !kept.taken.contains(&message.id));
@@ -197,6 +213,7 @@ impl CallFacts {
             step: Text::from("test"),
             item: None,
             attempt: 1,
+            purpose: Purpose::Step,
             run_input: Text::from("null"),
             resources: Arc::default(),
             signals: Vec::new(),

@@ -3,7 +3,7 @@ use std::time::Duration;
 use prorch_core::model::{
     Answer, Answered, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message, MessageId,
     NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan, StepPolicy,
-    StepRecord, StoredRun, Text, Timestamp, Update, WorkerId, definition_key, transition,
+    StepRecord, StoredRun, Text, Timestamp, UndoOn, Update, WorkerId, definition_key, transition,
 };
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -24,12 +24,12 @@ pub(crate) fn plan() -> Plan {
     let policy = StepPolicy { retry, timeout: seconds(60), deadline: None, poll: seconds(5) };
     let names = ["generate", "transfer", "notify"];
     let stages = names.map(|name| one(text(name), policy)).into();
-    Plan { definition: definition_key("backup", names), stages }
+    Plan { definition: definition_key("backup", names), stages, undo: UndoOn::NEVER }
 }
 
 /// A stage of one step that is called.
 pub(crate) fn one(name: Text, policy: StepPolicy) -> StagePlan {
-    StagePlan::One(StepPlan { name, policy, child: None, renamed: None })
+    StagePlan::One(StepPlan { name, policy, child: None, renamed: None, undoes: true })
 }
 
 /// The same with a deadline on every step.

@@ -9,6 +9,7 @@ use crate::bench::{
     answer, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
 };
 use crate::stages::{self, member};
+use crate::undo;
 
 const BEGIN: &str = "<!-- chart: begin -->\n";
 const END: &str = "<!-- chart: end -->";
@@ -154,11 +155,11 @@ fn cell(status: Status, at_stage: u32, event: Event) -> String {
 }
 
 /// What becomes of the run, as a cell of the chart.
-fn shown(stored: &StoredRun, plan: &Plan, event: Event, under_way: &[Position]) -> String {
+pub(crate) fn shown(stored: &StoredRun, plan: &Plan, event: Event, under_way: &[Position]) -> String {
     let (status, kind) = (stored.run.status(), event.kind());
     match transition(stored, plan, event, under_way, at(9)) {
         Err(refusal) => {
-            assert_eq!(refusal, Refusal { status, event: kind });
+            assert_eq!(refusal, Refusal { status, event: kind, undo: stored.run.state.undo_phase() });
             "refused".to_owned()
         }
         Ok(Decision { state, next, .. }) => {
@@ -182,6 +183,10 @@ fn chart() -> String {
     }
     for (what, stage, event) in wide_rows() {
         let cells = Status::ALL.map(|status| format!(" {} |", wide_cell(status, stage, event.clone())));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
+    for (what, run, event) in undo::rows() {
+        let cells = Status::ALL.map(|status| format!(" {} |", undo::cell(status, run, event.clone())));
         table += &format!("| {what} |{}\n", cells.concat());
     }
     table

@@ -9,4 +9,5 @@ mod outside;
 mod agenda;
 mod stages;
 mod restart;
+mod undo;
 mod walk;

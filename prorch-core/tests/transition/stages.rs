@@ -2,8 +2,8 @@
 
 use prorch_core::model::{
     Agenda, Answer, Answered, CauseKind, Event, Fan, Hook, Jitter, Kept, Mail, MessageId, Next, Outcome,
-    Part, Plan, Position, Run, RunId, StagePlan, Status, StoredRun, Text, Update, agenda, definition_key,
-    transition,
+    Part, Plan, Position, Run, RunId, StagePlan, Status, StoredRun, Text, UndoOn, Update, agenda,
+    definition_key, transition,
 };
 
 use crate::bench::{at, claim, claimed, errored, finished, guard, message, one, plan, seconds, signal, text};
@@ -24,7 +24,8 @@ pub(crate) fn wide() -> Plan {
         StagePlan::One(archive),
         StagePlan::One(step("e")),
     ];
-    Plan { definition: definition_key("wide", ["a", "[b, c]", "each(d)", "run(archive)", "e"]), stages }
+    let definition = definition_key("wide", ["a", "[b, c]", "each(d)", "run(archive)", "e"]);
+    Plan { definition, stages, undo: UndoOn::NEVER }
 }
 
 /// The same from this stage on, so that a run begins with it.

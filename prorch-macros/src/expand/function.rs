@@ -1,7 +1,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ReturnType, Type};
+use syn::{Path, ReturnType, Type};
 
 use super::placed;
 use super::step::{definition, derives};
@@ -19,9 +19,8 @@ pub(crate) fn function_step(
 ) -> TokenStream {
     let (ident, vis) = (&function.sig.ident, &function.vis);
     let needed: Vec<&Type> = good.arguments.iter().filter_map(resource).collect();
-    let blocking = function.sig.asyncness.is_none();
-    let definition = definition(private, ident, options, &needed, blocking);
-    let step = step(private, function, good);
+    let definition = definition(private, ident, options, &needed, &constants(function, options));
+    let step = step(private, function, options, good);
     let derives = derives(private, ident, &DERIVED, &[]);
     let docs = docs(function);
     quote! {
@@ -32,6 +31,21 @@ pub(crate) fn function_step(
         #definition
         #step
     }
+}
+
+/// What its definition says beside the options: that it blocks, and that nothing is to be undone.
+fn constants(function: &Function, options: &GoodOptions) -> TokenStream {
+    let blocking = function.sig.asyncness.is_none().then(|| {
+        quote!(
+            const BLOCKING: bool = true;
+        )
+    });
+    let undoes_nothing = options.compensate.is_none().then(|| {
+        quote!(
+            const COMPENSATES: bool = false;
+        )
+    });
+    quote!(#blocking #undoes_nothing)
 }
 
 /// The function's own docs, or a line that says what the type is.
@@ -47,7 +61,12 @@ fn docs(function: &Function) -> TokenStream {
 /// `impl Step`. The function is `on_continue`, so that one that answers *pending* is called again.
 ///
 /// Written at the function's return type: what is wrong with that is told there, and once.
-fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> TokenStream {
+fn step(
+    private: &TokenStream,
+    function: &Function,
+    options: &GoodOptions,
+    good: &GoodFunction,
+) -> TokenStream {
     let ident = &function.sig.ident;
     let place = place_of_output(function);
     let (input, output) = (input(private, good), output(&placed(private.clone(), place), good));
@@ -60,6 +79,7 @@ fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> Toke
         Argument::Resource(ty) => quote!(#cx.resource::<#ty>()?),
     });
     let wait = function.sig.asyncness.map(|_| quote_spanned!(place=> .await));
+    let compensate = options.compensate.as_ref().map(|path| compensate(private, path));
     let private = placed(private.clone(), place);
     quote_spanned! {place=>
         impl #private::Step for #ident {
@@ -74,6 +94,25 @@ fn step(private: &TokenStream, function: &Function, good: &GoodFunction) -> Toke
             ) -> #private::StepResult<<Self as #private::Step>::Output> {
                 #private::answer(#ident(#(#arguments),*)#wait)
             }
+
+            #compensate
+        }
+    }
+}
+
+/// The step's `compensate`, which calls what is named in the options: what is wrong with that is told there.
+fn compensate(private: &TokenStream, path: &Path) -> TokenStream {
+    let place = Span::call_site().located_at(path.span());
+    let [input, output, cx] = ["input", "output", "cx"].map(|name| Ident::new(name, Span::mixed_site()));
+    let private = placed(private.clone(), place);
+    quote_spanned! {place=>
+        async fn compensate(
+            &mut self,
+            #input: &<Self as #private::Step>::Input,
+            #output: ::core::option::Option<&<Self as #private::Step>::Output>,
+            #cx: &#private::StepContext,
+        ) -> #private::StepResult<()> {
+            #path(#input, #output, #cx).await
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let ending = good.output.as_ref().map(|output| ending(private, last, output));
     let version = good.version.map(|version| quote!(.version(#version)));
     let aliases = aliases(private, good);
+    let undone = undone(private, good);
     let contract = contract(item, good, first, last);
     quote! {
         #[allow(unused_parens)]
@@ -33,7 +34,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
                         let stages = ::std::vec![#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #ending
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #ending
                     })
                 }
             }
@@ -80,6 +81,12 @@ fn aliases(private: &TokenStream, good: &GoodPipeline) -> Option<TokenStream> {
     };
     let aliases: Vec<TokenStream> = good.aliases.iter().map(alias).collect();
     (!aliases.is_empty()).then(|| quote!(.aliases(::std::vec![#(#aliases),*])))
+}
+
+/// The call that says after what ends its runs are undone.
+fn undone(private: &TokenStream, good: &GoodPipeline) -> Option<TokenStream> {
+    let (failure, cancel) = good.undone;
+    (failure || cancel).then(|| quote!(.undone(#private::UndoOn { failure: #failure, cancel: #cancel })))
 }
 
 /// The call that promises an output; when the last stage hands on something else, it is told at the promise.

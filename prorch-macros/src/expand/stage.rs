@@ -1,9 +1,9 @@
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Path;
 
 use super::placed;
-use crate::ast::Member;
+use crate::ast::{Member, Undo};
 use crate::valid::GoodStage;
 
 impl GoodStage {
@@ -50,12 +50,8 @@ impl GoodStage {
         let between = place.place(&quote!(_));
         match self {
             Self::One(member) => {
-                let function = match member {
-                    Member::Step(_) => quote!(#private::Stage::step),
-                    Member::Run(_) => quote!(#private::Stage::run),
-                };
-                let ty = member.ty();
-                member.call(&function, &quote!(#ty, #before, #between))
+                let (function, types) = member.maker(["step", "run", "run_undone_by"]);
+                member.call(&quote!(#private::Stage::#function), &quote!(#types, #before, #between))
             }
             Self::Group(members) => {
                 let marker = self.marker(private);
@@ -63,12 +59,10 @@ impl GoodStage {
                 quote!(#private::Stage::group::<#marker>(::std::vec![#(#members),*]))
             }
             Self::Each(member, concurrency) => {
-                let function = match member {
-                    Member::Step(_) => quote!(#private::Stage::each),
-                    Member::Run(_) => quote!(#private::Stage::each_run),
-                };
-                let (ty, item) = (member.ty(), member.around(&quote!(#private::ItemOf), before));
-                member.call_with(&function, &quote!(#ty, #item, #between), &quote!(#concurrency))
+                let (function, types) = member.maker(["each", "each_run", "each_run_undone_by"]);
+                let (function, item) =
+                    (quote!(#private::Stage::#function), member.around(&quote!(#private::ItemOf), before));
+                member.call_with(&function, &quote!(#types, #item, #between), &quote!(#concurrency))
             }
         }
     }
@@ -128,6 +122,12 @@ pub(super) trait Named {
     }
 }
 
+impl Named for Path {
+    fn path(&self) -> &Path {
+        self
+    }
+}
+
 impl Named for Member {
     fn path(&self) -> &Path {
         Self::path(self)
@@ -136,7 +136,7 @@ impl Named for Member {
 
 impl Member {
     pub(super) const fn is_run(&self) -> bool {
-        matches!(self, Self::Run(_))
+        matches!(self, Self::Run(..))
     }
 
     /// What it takes, at the beginning of a pipeline.
@@ -144,7 +144,7 @@ impl Member {
         let ty = self.ty();
         self.place(&match self {
             Self::Step(_) => quote!(<<#ty as #private::Step>::Input as #private::Begin>::Input),
-            Self::Run(_) => quote!(<#ty as #private::Pipeline>::Input),
+            Self::Run(..) => quote!(<#ty as #private::Pipeline>::Input),
         })
     }
 
@@ -152,7 +152,7 @@ impl Member {
         let ty = self.ty();
         self.place(&match self {
             Self::Step(_) => quote!(<#ty as #private::Step>::Output),
-            Self::Run(_) => quote!(<#ty as #private::Pipeline>::Output),
+            Self::Run(..) => quote!(<#ty as #private::Pipeline>::Output),
         })
     }
 
@@ -161,7 +161,7 @@ impl Member {
         let ty = self.ty();
         self.place(&match self {
             Self::Step(_) => quote!(<#ty as #private::StepDefinition>::NAME),
-            Self::Run(_) => quote!(<#ty as #private::Pipeline>::NAME),
+            Self::Run(..) => quote!(<#ty as #private::Pipeline>::NAME),
         })
     }
 
@@ -169,7 +169,7 @@ impl Member {
         let ty = self.ty();
         match self {
             Self::Step(_) => self.around(&quote!(#private::Call), &ty),
-            Self::Run(_) => self.around(&quote!(#private::Run), &ty),
+            Self::Run(..) => self.around(&quote!(#private::Run), &ty),
         }
     }
 
@@ -179,17 +179,29 @@ impl Member {
         let ty = self.ty();
         self.place(&match self {
             Self::Step(_) => quote!(#private::Given<<#ty as #private::Step>::Output>),
-            Self::Run(_) => quote!(<<#ty as #private::Pipeline>::Output as #private::EndOf<#ty>>::Marker),
+            Self::Run(..) => quote!(<<#ty as #private::Pipeline>::Output as #private::EndOf<#ty>>::Marker),
         })
     }
 
     /// The call that makes it, after what `before` marks.
     fn make(&self, private: &TokenStream, before: &TokenStream) -> TokenStream {
-        let (ty, between) = (self.ty(), self.place(&quote!(_)));
-        let function = match self {
-            Self::Step(_) => quote!(#private::Member::step),
-            Self::Run(_) => quote!(#private::Member::run),
+        let between = self.place(&quote!(_));
+        let (function, types) = self.maker(["step", "run", "run_undone_by"]);
+        self.call(&quote!(#private::Member::#function), &quote!(#types, #before, #between))
+    }
+
+    /// Which of the three functions makes it, and with which types: for a step, for a run, and for a run that another step
+    /// undoes.
+    fn maker(&self, [step, run, undone]: [&str; 3]) -> (Ident, TokenStream) {
+        let ty = self.ty();
+        let (name, types) = match self {
+            Self::Step(_) => (step, ty),
+            Self::Run(_, None | Some(Undo::Nothing(_))) => (run, ty),
+            Self::Run(_, Some(Undo::By(path))) => {
+                let undo = path.ty();
+                (undone, quote!(#ty, #undo))
+            }
         };
-        self.call(&function, &quote!(#ty, #before, #between))
+        (Ident::new(name, Span::call_site()), types)
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn type_step(
     let default =
         (has_fields && is_decoded && !says(&item.attrs, "default")).then(|| quote!(#[serde(default)]));
     let derives = derives(private, &item.ident, &added, &item.attrs);
-    let definition = definition(private, &item.ident, options, &[], false);
+    let definition = definition(private, &item.ident, options, &[], &TokenStream::new());
     (quote!(#derives #default), definition)
 }
 
@@ -82,28 +82,24 @@ fn says(attrs: &[Attribute], option: &str) -> bool {
     found
 }
 
-/// `impl StepDefinition`, and the entry in the catalogue. `needed` are resources beside those in the options.
+/// `impl StepDefinition`, and the entry in the catalogue. `needed` are resources beside those in the options, and
+/// `constants` what else there is to say.
 pub(super) fn definition(
     private: &TokenStream,
     ident: &Ident,
     options: &GoodOptions,
     needed: &[&Type],
-    blocking: bool,
+    constants: &TokenStream,
 ) -> TokenStream {
     let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
     let said = said(private, options);
-    let blocking = blocking.then(|| {
-        quote!(
-            const BLOCKING: bool = true;
-        )
-    });
     let resources = resources(private, needed.iter().copied().chain(&options.resources));
     quote! {
         const _: () = {
             impl #private::StepDefinition for #ident {
                 const NAME: &'static ::core::primitive::str = #name;
                 #said
-                #blocking
+                #constants
                 #resources
             }
             #private::register_step!(#ident);

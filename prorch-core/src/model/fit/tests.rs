@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::ListedKind;
+use crate::model::{ListedKind, UndoOn};
 
 /// A stage as `form: takes -> hands on`, like `Resize: u64 -> String`, `[A, B]: …`, `each(A): …` or `run(P): …`.
 fn stage(text: &str) -> ListedStage {
@@ -20,7 +20,7 @@ fn stage(text: &str) -> ListedStage {
 }
 
 fn list(stages: &[&str]) -> StepList {
-    StepList { version: 1, stages: stages.iter().map(|text| stage(text)).collect() }
+    StepList { version: 1, stages: stages.iter().map(|text| stage(text)).collect(), undo: UndoOn::NEVER }
 }
 
 /// For each stage of `old` whether a run that stands there can go on, as `+` or `-`; and the first reason why not.
