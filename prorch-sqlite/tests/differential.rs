@@ -60,6 +60,24 @@ impl Dice {
         Fan { stage: self.roll(4) as u32, width, entered, finished, low }
     }
 
+    /// How far a run is undone: before which of the few positions that there are.
+    fn undo(&mut self) -> Undo {
+        let phases = [UndoPhase::Ending, UndoPhase::Undoing, UndoPhase::Undone, UndoPhase::Stuck];
+        let cause = self.maybe(|dice| Cause { step: None, kind: CauseKind::Error, text: dice.text() });
+        Undo { phase: phases[self.roll(4) as usize], below: self.position(), cause }
+    }
+
+    fn compensation(&mut self) -> Box<Compensation> {
+        Box::new(Compensation {
+            status: self.status(),
+            errors: self.roll(5) as u32,
+            state: self.maybe(Self::text),
+            error: self.maybe(Self::text),
+            awaits: self.maybe(Self::name),
+            ..Compensation::new(Timestamp::from_micros(self.roll(99) as i64))
+        })
+    }
+
     fn status(&mut self) -> Status {
         // Most runs stay open, so that there is something left to do.
         if self.one_in(6) { Status::ALL[self.roll(5) as usize] } else { Status::Pending }
@@ -157,6 +175,7 @@ impl Pair {
             awaits: self.dice.maybe(Dice::name),
             progress: self.dice.maybe(|dice| StepProgress { done: dice.roll(9), total: u64::MAX }),
             metadata: self.dice.metadata(),
+            undo: self.dice.maybe(Dice::compensation),
             ended_at: self.dice.maybe(|dice| Timestamp::from_micros(dice.roll(99) as i64)),
             ..StepRecord::new(position, self.dice.name(), self.now)
         }
@@ -197,8 +216,9 @@ impl Pair {
             CauseKind::Refused,
             CauseKind::Cancelled,
             CauseKind::Child,
+            CauseKind::Undo,
         ];
-        let kind = causes[self.dice.roll(6) as usize];
+        let kind = causes[self.dice.roll(7) as usize];
         RunState {
             status,
             output: self.dice.maybe(Dice::text),
@@ -208,6 +228,7 @@ impl Pair {
             crashes: self.dice.roll(4) as u32,
             stuck: self.dice.maybe(Dice::text),
             fan: self.dice.maybe(Dice::fan),
+            undo: if self.dice.one_in(3) { Some(Box::new(self.dice.undo())) } else { None },
             started_at: old.started_at,
             ended_at: status.is_terminal().then_some(self.now),
         }

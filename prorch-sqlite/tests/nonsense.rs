@@ -27,7 +27,7 @@ fn claimed(claims: &[Claim]) -> Vec<RunId> {
 }
 
 /// Each breaks run 1 in another column.
-const EDITS: [(&str, &str); 21] = [
+const EDITS: [(&str, &str); 23] = [
     ("UPDATE runs SET metadata = '{oh' WHERE run = 1", "runs.metadata"),
     ("UPDATE runs SET status = 77 WHERE run = 1", "runs.status"),
     ("UPDATE runs SET definition = 99, definition = 1, cause_kind = 9 WHERE run = 1", "runs.cause_kind"),
@@ -47,6 +47,13 @@ const EDITS: [(&str, &str); 21] = [
     ),
     ("UPDATE runs SET fan_stage = 1, fan_entered = 2, fan_finished = 1 WHERE run = 1", "runs.fan_low"),
     ("UPDATE runs SET input = NULL WHERE run = 1", "runs.input"),
+    ("UPDATE runs SET undo = '{}' WHERE run = 1", "runs.undo"),
+    (
+        "UPDATE runs SET epoch = 1 WHERE run = 1;
+         INSERT INTO records (run, position, name, status, resumable, attempt, errors, entered_at, undo)
+         VALUES (1, 0, 'dump', 1, 0, 1, 0, 0, '{oh')",
+        "records.undo",
+    ),
     ("UPDATE runs SET fan_stage = -1 WHERE run = 1", "runs.fan_stage"),
     (
         "UPDATE runs SET fan_stage = 1, fan_width = -1, fan_entered = 0, fan_finished = 0, fan_low = 0 WHERE run = 1",

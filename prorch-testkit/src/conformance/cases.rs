@@ -174,6 +174,13 @@ macro_rules! conformance {
                     ten_thousand_records_are_read_page_by_page,
                     records_come_from_a_position_up_to_a_limit,
                 ]
+                undo: [
+                    how_far_a_run_is_undone_is_kept_and_cleared,
+                    how_far_a_record_is_undone_is_kept_and_cleared,
+                    an_undoing_that_no_store_can_take_is_rejected,
+                    work_of_a_run_that_is_undone_is_what_is_undone_next,
+                    of_the_stage_before_the_first_eight_come,
+                ]
                 search: [
                     an_empty_filter_finds_all,
                     by_status,

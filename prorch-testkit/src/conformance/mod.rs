@@ -41,6 +41,8 @@ pub mod records;
 #[doc(hidden)]
 pub mod parts;
 #[doc(hidden)]
+pub mod undo;
+#[doc(hidden)]
 pub mod search;
 #[doc(hidden)]
 pub mod paging;

@@ -79,6 +79,7 @@ pub async fn the_state_of_a_run_is_kept_as_it_was_written<R: Repository>(bench: 
         CauseKind::Child,
         CauseKind::Refused,
         CauseKind::Cancelled,
+        CauseKind::Undo,
     ];
     for kind in kinds {
         let cause = Cause { step: Some(Text::from("transfer")), kind, text: Text::from("it's \"gone\"") };
@@ -91,6 +92,7 @@ pub async fn the_state_of_a_run_is_kept_as_it_was_written<R: Repository>(bench: 
             crashes: 4,
             stuck: Some(Text::from("no such step")),
             fan: None,
+            undo: None,
             started_at: Some(at(1)),
             ended_at: Some(at(2)),
         };

@@ -1,8 +1,8 @@
 //! What is late changes nothing, neither at its run nor anywhere else.
 
 use prorch_core::repository::{
-    Answer, Child, Epoch, Fan, Guard, Hold, Lease, Mail, Message, NewRun, Parent, Part, RecordWrite,
-    Repository, RunState, Status, Update,
+    Answer, Child, Compensation, Epoch, Fan, Guard, Hold, Lease, Mail, Message, NewRun, Parent, Part,
+    RecordWrite, Repository, RunState, Status, Undo, UndoPhase, Update,
 };
 
 use super::bench::{
@@ -29,6 +29,7 @@ fn everything(guard: Guard, hold: Hold) -> Update {
     changed.child = Some(Child { run: id(3), generation: 0 });
     changed.status = Status::Finished;
     changed.output = Some("9".into());
+    changed.undo = Some(Box::new(Compensation::new(at(9))));
     Update {
         state: Some(RunState {
             status: Status::Pending,
@@ -39,6 +40,7 @@ fn everything(guard: Guard, hold: Hold) -> Update {
             crashes: 9,
             stuck: Some("late".into()),
             fan: Some(Fan { stage: 0, width: Some(2), entered: 2, finished: 1, low: 1 }),
+            undo: Some(Box::new(Undo { phase: UndoPhase::Undoing, below: position(9, 9), cause: None })),
             started_at: Some(at(9)),
             ended_at: None,
         }),
