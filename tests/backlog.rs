@@ -58,19 +58,23 @@ struct Idle {
 async fn while_idle(repository: impl Repository, backlog: u64, statements: fn() -> u64) -> Idle {
     fill(&repository, backlog).await;
     let calls = Arc::new(AtomicU64::new(0));
-    let counted = calls.clone();
+    let returned = Arc::new(AtomicU64::new(0));
+    let counters = (calls.clone(), returned.clone());
     let spy = SpyRepository::new(repository, move |seen| {
-        if let Seen::Called(_) = seen {
-            counted.fetch_add(1, Ordering::SeqCst);
-        }
+        let counter = match seen {
+            Seen::Called(_) => &counters.0,
+            Seen::Returned(_) => &counters.1,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::SeqCst);
     });
     let orchestrator = Orchestrator::builder(spy).pipeline::<Known>().build().unwrap();
     let mut idle = Idle { calls: 0, statements: 0 };
     let work = async {
         assert_eq!(orchestrator.start::<Known>(7).await.unwrap().wait().await.unwrap(), 7);
         let mut before = 0;
-        // It has come to rest when it asked for nothing for a while.
-        while calls.load(Ordering::SeqCst) != before {
+        // It has come to rest when it asked for nothing for a while, and waits for no answer.
+        while calls.load(Ordering::SeqCst) != before || returned.load(Ordering::SeqCst) != before {
             before = calls.load(Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

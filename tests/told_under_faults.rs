@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prorch::prelude::*;
@@ -10,6 +11,7 @@ use prorch::repository::{Filter, MemoryRepository, Part, Repository};
 use prorch::{Status, Told};
 use prorch_testkit::ManualClock;
 use prorch_testkit::faults::{Fault, FaultyRepository, Odds};
+use prorch_testkit::spy::{Seen, SpyRepository};
 
 /// Waits for one signal, and says how many it got.
 #[step]
@@ -147,6 +149,36 @@ async fn a_retry_whose_answer_is_lost_is_done_once() {
             "{fault:?}: and is not reopened by a late write"
         );
     }
+}
+
+/// The run that was retried fails again before the one who told it hears anything: it is not retried a second time, since
+/// somebody asked for one.
+#[tokio::test]
+async fn a_retry_whose_answer_is_lost_is_not_made_again_when_the_run_has_failed_again() {
+    let Bench { store, clock, faulty, worker, .. } = bench(Fault::AnswerLost);
+    let run = worker.start::<Listening>(0).await.unwrap();
+    assert_eq!(worker.execute_pipelines().await.unwrap().failed, 1);
+    let retries = Arc::new(AtomicU64::new(0));
+    let (counted, passes) = (retries.clone(), worker.clone());
+    let spy = SpyRepository::new(faulty, move |seen| match seen {
+        Seen::Returned("update") if counted.fetch_add(1, Ordering::SeqCst) == 0 => one_pass(&passes),
+        _ => {}
+    });
+    let said = orchestrator(spy, &clock).retry(run.id()).await;
+    assert!(matches!(&said, Err(prorch::Error::Store(error)) if error.is_ambiguous()), "{said:?}");
+    assert_eq!(retries.load(Ordering::SeqCst), 2, "it was asked again what became of it");
+    let stored = store.get(run.id(), Part::Row).await.unwrap().unwrap();
+    assert_eq!(stored.run.status(), Status::Failed, "and left as it is");
+}
+
+/// Lets a worker make a pass while somebody else is in the midst of a call.
+fn one_pass(worker: &Orchestrator) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            assert_eq!(runtime.block_on(worker.execute_pipelines()).unwrap().failed, 1);
+        });
+    });
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Sees what is asked of a repository, and what it answers.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use prorch_core::repository::{
@@ -14,6 +15,8 @@ use prorch_core::repository::{
 pub enum Seen<'a> {
     /// This method is called. Waiting for a change is no call.
     Called(&'static str),
+    /// This method has returned, whatever it answered.
+    Returned(&'static str),
     /// An update was answered.
     Answered(&'a Update, &'a Answer),
     /// A run was claimed.
@@ -32,8 +35,11 @@ impl<R> SpyRepository<R> {
         Self { inner: Arc::new(inner), tell: Arc::new(tell) }
     }
 
-    fn called(&self, method: &'static str) {
+    async fn ask<T>(&self, method: &'static str, call: impl Future<Output = T>) -> T {
         (self.tell)(Seen::Called(method));
+        let answer = call.await;
+        (self.tell)(Seen::Returned(method));
+        answer
     }
 
     fn answered(&self, updates: &[Update], answers: &[Answer]) {
@@ -61,38 +67,32 @@ impl<R: fmt::Debug> fmt::Debug for SpyRepository<R> {
 
 impl<R: Repository> Repository for SpyRepository<R> {
     async fn get(&self, id: RunId, part: Part) -> Result<Option<StoredRun>, StoreError> {
-        self.called("get");
-        self.inner.get(id, part).await
+        self.ask("get", self.inner.get(id, part)).await
     }
 
     async fn save(&self, runs: Vec<NewRun>) -> Result<Vec<Saved>, StoreError> {
-        self.called("save");
-        self.inner.save(runs).await
+        self.ask("save", self.inner.save(runs)).await
     }
 
     async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
-        self.called("update");
-        let answers = self.inner.update(updates.clone()).await?;
+        let answers = self.ask("update", self.inner.update(updates.clone())).await?;
         self.answered(&updates, &answers);
         Ok(answers)
     }
 
     async fn search(&self, filter: &Filter) -> Result<Page, StoreError> {
-        self.called("search");
-        self.inner.search(filter).await
+        self.ask("search", self.inner.search(filter)).await
     }
 
     async fn turn(&self, updates: Arc<[Update]>, claim: Option<ClaimRequest>) -> Result<Turn, StoreError> {
-        self.called("turn");
-        let turn = self.inner.turn(updates.clone(), claim).await?;
+        let turn = self.ask("turn", self.inner.turn(updates.clone(), claim)).await?;
         self.answered(&updates, &turn.answers);
         self.claimed(turn.claims.as_deref().unwrap_or_default());
         Ok(turn)
     }
 
     async fn outlook(&self, request: &ClaimRequest) -> Result<Outlook, StoreError> {
-        self.called("outlook");
-        self.inner.outlook(request).await
+        self.ask("outlook", self.inner.outlook(request)).await
     }
 
     async fn health(&self) -> Health {

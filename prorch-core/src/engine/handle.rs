@@ -34,16 +34,14 @@ impl Engine {
         let (sender, replays) = (inbound.clone(), shared.replay.is_some());
         let engine = {
             let user = user.clone();
-            async move {
-                let worker = Worker::new(shared, user, mode, sender, receiver);
-                // Nobody may wait for the report any more: then it is not needed.
-                let _ = report.send(worker.run().await);
-            }
+            async move { Worker::new(shared, user, mode, sender, receiver).run().await }
         };
+        // Nobody may wait for the report any more: then it is not needed.
+        let send = move |ended| drop(report.send(ended));
         if replays {
-            user.spawn(engine);
+            user.spawn(async move { send(engine.await) });
         } else {
-            on_its_own_thread(engine)?;
+            on_its_own_thread(engine, send)?;
         }
         Ok(Self { inbound, done: Some(done) })
     }
@@ -72,14 +70,25 @@ impl Drop for Engine {
 }
 
 /// Runs an engine on a thread with a small runtime, where nothing that a step does to its own thread stops it.
-fn on_its_own_thread(engine: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+///
+/// How it ended is sent when nothing is left of the engine: what it was reading may hold the repository, and a program that
+/// ends with the report would end without closing that.
+fn on_its_own_thread<T>(
+    engine: impl Future<Output = T> + Send + 'static,
+    send: impl FnOnce(T) + Send + 'static,
+) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| Error::Engine(format!("its runtime could not be made: {error}")))?;
+    let run = move || {
+        let ended = runtime.block_on(engine);
+        drop(runtime);
+        send(ended);
+    };
     std::thread::Builder::new()
         .name("prorch-engine".into())
-        .spawn(move || runtime.block_on(engine))
+        .spawn(run)
         .map(drop)
         .map_err(|error| Error::Engine(format!("its thread could not be started: {error}")))
 }

@@ -2,7 +2,7 @@
 
 use super::transition::{Draft, Facts};
 use super::{
-    Cause, CauseKind, Decision, Fan, Kept, Mail, Message, MessageId, Next, Position, Post, RecordWrite,
+    Cause, CauseKind, Decision, Fan, Kept, Mail, Message, MessageId, Next, Position, Post, RecordWrite, Run,
     RunId, RunState, StagePlan, Status, StepRecord, Text,
 };
 
@@ -189,12 +189,14 @@ impl Facts<'_> {
     pub(super) fn begun(&self, kept: &Kept) -> Draft {
         let mut draft = Draft { taken: kept.taken.clone(), ..Draft::default() };
         let old = &self.run.run.state;
-        // Of several members each may be the one that cuts off its worker: one answer acquits only a step alone.
-        let acquits = old.crashes != 0 && old.fan.is_none();
-        if old.status != Status::Pending || acquits || !kept.run_metadata.is_empty() {
+        // Of several members each may be the one that cuts off its worker: one answer acquits only a step alone. Of a
+        // suspect run one member is called at a time, what was not called for longest first, so that a culprit comes to
+        // the front: a claim with an answer in it was not cut off by the member at its front, and does not count.
+        let most = if old.fan.is_none() { 0 } else { Run::SUSPECT_AFTER };
+        if old.status != Status::Pending || old.crashes > most || !kept.run_metadata.is_empty() {
             let state = self.state_of(&mut draft);
             state.status = Status::Pending;
-            state.crashes = if acquits { 0 } else { state.crashes };
+            state.crashes = state.crashes.min(most);
             state.metadata.extend(kept.run_metadata.clone());
         }
         draft

@@ -92,8 +92,11 @@ impl Orchestrator {
         loop {
             let now = self.shared.time.now();
             let stored = self.read(id).await?;
-            if unsure.as_ref().is_some_and(|unsure| unsure.was_applied(&stored)) {
-                return Ok(self.done(id));
+            match unsure.take() {
+                Some(unsure) if unsure.was_applied(&stored) => return Ok(self.done(id)),
+                // It may have been retried, and have failed again: then this would be a second retry.
+                Some(unsure) if *event == Event::Retry => return Err(unsure.error.into()),
+                other => unsure = other,
             }
             if matches!(event, Event::Cancel { .. }) && stored.run.state.is_undoing() {
                 return Err(Unsure::or_refused(unsure, id, undone_already(&stored)));

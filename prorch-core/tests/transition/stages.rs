@@ -397,6 +397,19 @@ fn several_suspects_are_called_one_at_a_time_the_one_that_waits_longest_first() 
     assert_eq!(agenda(&stored, &plan, 5, &[], at(10)), Agenda::Decide(Event::Crashed(member(1, 0))));
 }
 
+/// Whatever kills the workers, a member that answers was not it: only claims without any answer count towards the cap.
+#[test]
+fn an_answer_of_one_of_several_suspects_takes_what_is_counted_towards_the_cap_back() {
+    let (mut stored, plan) = (come_to(1), wide());
+    stored.run.state.crashes = 4;
+    let wait = Outcome::Pending(Some(seconds(1)));
+    assert_eq!(act(&mut stored, &plan, answer(member(1, 0), wait), &[], 0).0, Next::GoOn);
+    assert_eq!(stored.run.state.crashes, Run::SUSPECT_AFTER, "still suspect, and not one crash from its end");
+    stored.run.state.crashes = 5;
+    let culprit = Agenda::Decide(Event::Crashed(member(1, 1)));
+    assert_eq!(agenda(&stored, &plan, 5, &[], at(9)), culprit, "the one that came to the front");
+}
+
 #[test]
 fn control_waits_for_the_calls_under_way_and_signals_wake_the_member_that_waits() {
     let (mut stored, plan) = (come_to(1), wide());

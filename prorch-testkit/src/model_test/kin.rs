@@ -50,6 +50,9 @@ impl Journal {
         };
         let of_record = (parent.run, parent.position, child.generation);
         let first = *self.children.entry(of_record).or_insert(new.id);
+        if new.key.is_none() {
+            self.is_wrong(format!("P10: run {} is started by a record without a key", new.id));
+        }
         if first != new.id || parent.run != update.run {
             self.is_wrong(format!("P10: {of_record:?} started run {first}, and starts run {}", new.id));
         }
