@@ -128,7 +128,7 @@ async fn sweep_over<R: Repository>(open: impl AsyncFn() -> R, parcels: &[u64]) {
 
 #[tokio::test]
 async fn every_crash_on_the_memory_repository() {
-    sweep_over(async || MemoryRepository::new(), &[2, 3]).await;
+    sweep_over(async || MemoryRepository::new(), pick(&[3], &[2, 3])).await;
 }
 
 #[cfg(feature = "sqlite")]
