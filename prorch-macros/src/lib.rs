@@ -392,10 +392,11 @@ fn step_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
     let private = expand::private(options.krate.as_ref());
     let options = valid::step_options(options, &mut errors);
     let (attributes, code) = match errors.take(parse::step_item(item.clone())) {
-        Some(StepItem::Type(parsed)) => errors
-            .take(valid::step_type(&parsed, &options))
-            .map(|()| expand::type_step(&private, &parsed, &options))
-            .unwrap_or_default(),
+        Some(StepItem::Type(parsed)) => {
+            errors.extend(valid::no_function(&options).err());
+            let good = errors.take(valid::step_type(&parsed));
+            good.map(|()| expand::type_step(&private, &parsed, &options)).unwrap_or_default()
+        }
         Some(StepItem::Function(function)) => {
             let good = errors.take(valid::step_function(&function, &options));
             let code = good.map(|good| expand::function_step(&private, &function, &options, &good));

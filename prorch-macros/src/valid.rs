@@ -210,14 +210,16 @@ fn storable(name: &LitStr, limit: usize) -> Result<String> {
     Err(Error::new(name.span(), wrong))
 }
 
+/// How a struct or an enum is undone stands in its `impl Step`.
+pub(crate) fn no_function(options: &GoodOptions) -> Result<()> {
+    let text = "this is for functions: how a struct or an enum is undone stands in its `impl Step`, as `async fn \
+                compensate(&mut self, input: &Self::Input, output: Option<&Self::Output>, cx: &StepContext) -> \
+                StepResult<()>`";
+    options.compensate.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))
+}
+
 /// A struct or an enum that is to be a step.
-pub(crate) fn step_type(item: &DeriveInput, options: &GoodOptions) -> Result<()> {
-    if let Some(path) = &options.compensate {
-        let text = "this is for functions: how a struct or an enum is undone stands in its `impl Step`, as `async fn \
-                    compensate(&mut self, input: &Self::Input, output: Option<&Self::Output>, cx: &StepContext) -> \
-                    StepResult<()>`";
-        return Err(Error::new_spanned(path, text));
-    }
+pub(crate) fn step_type(item: &DeriveInput) -> Result<()> {
     if let Data::Union(union) = &item.data {
         return Err(Error::new(
             union.union_token.span,
@@ -367,7 +369,9 @@ fn undo(member: &Member, undone: (bool, bool)) -> Result<()> {
         (None, (true, _) | (_, true)) => {
             let name = path.to_token_stream().to_string().replace(' ', "");
             let text = format!(
-                "what this pipeline has done is undone, and it is not said how that of `{name}` is: write `run({name}, undo =                  TakeBack)`, the path of a step that takes `(Input, Option<Output>)` of that pipeline, or `run({name}, undo =                  nothing)`"
+                "what this pipeline has done is undone, and it is not said how that of `{name}` is: write `run({name}, undo = \
+                 TakeBack)`, the path of a step that takes `(Input, Option<Output>)` of that pipeline, or `run({name}, \
+                 undo = nothing)`"
             );
             Err(Error::new_spanned(path, text))
         }
