@@ -6,10 +6,10 @@ pub use linkme;
 pub use serde;
 
 pub use crate::flow::{Anything, Begin, FlowsInto};
-pub use crate::model::UndoOn;
 pub use crate::payload::Payload;
 pub use crate::pipeline::{
-    Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run, Stage,
+    Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run,
+    Stage, UndoOn,
 };
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{

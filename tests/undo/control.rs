@@ -9,8 +9,8 @@ use prorch::{Error, NoRestart, RunId, Status, Told};
 
 use crate::world::{World, undone};
 
-/// Undone in three calls, and by hand: its fields say how often it was asked.
-#[step(poll = "10s")]
+/// Undone in three calls, which its deadline says nothing to: its fields say how often it was asked.
+#[step(poll = "10s", deadline = "5s")]
 struct Reserve {
     asked: u32,
 }

@@ -7,12 +7,11 @@ mod child;
 use std::sync::{Arc, OnceLock};
 
 use crate::flow::FlowsInto;
-use crate::model::{
-    Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text, UndoOn,
-};
+use crate::model::{Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
+pub use crate::model::UndoOn;
 pub use hands_on::{Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Run};
 pub use stage::{Member, Stage};
 
