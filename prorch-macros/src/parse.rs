@@ -4,7 +4,9 @@ use proc_macro2::TokenStream;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, DeriveInput, Path, Result, Signature, Token, Visibility, token};
 
-use crate::ast::{Alias, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps};
+use crate::ast::{
+    Alias, Batch, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps,
+};
 use crate::options::{self, Known};
 
 const STEP_OPTIONS: &[Known] = &[
@@ -13,6 +15,7 @@ const STEP_OPTIONS: &[Known] = &[
     Known { name: "timeout", form: "timeout = \"30s\"" },
     Known { name: "deadline", form: "deadline = \"1h\"" },
     Known { name: "poll", form: "poll = \"2s\"" },
+    Known { name: "batch", form: "batch(max = 500, gather = \"200ms\")" },
     Known { name: "resources", form: "resources(Client, Pool)" },
     Known { name: "derive", form: "derive(Default, Serialize, Deserialize)" },
     Known { name: "crate", form: "crate = ::prorch" },
@@ -23,6 +26,9 @@ const RETRY_OPTIONS: &[Known] = &[
     Known { name: "backoff", form: "backoff = \"1s..1m\"" },
     Known { name: "if", form: "if = is_worth_it" },
 ];
+
+const BATCH_OPTIONS: &[Known] =
+    &[Known { name: "max", form: "max = 500" }, Known { name: "gather", form: "gather = \"200ms\"" }];
 
 const EACH_OPTIONS: &[Known] = &[Known { name: "concurrency", form: "concurrency = 8" }];
 const PIPELINE_OPTIONS: &[Known] = &[
@@ -51,6 +57,7 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         "timeout" => read.timeout = Some(options::value(option, input)?),
         "deadline" => read.deadline = Some(options::value(option, input)?),
         "poll" => read.poll = Some(options::value(option, input)?),
+        "batch" => read.batch = Some(batch(option, input)?),
         "resources" => read.resources = options::list(option, input)?,
         "derive" => read.derive = Some(options::list(option, input)?),
         "crate" => read.krate = Some(options::path(option, input)?),
@@ -67,6 +74,19 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         }
     }
     Ok(())
+}
+
+/// `(max = …, gather = …)`.
+fn batch(option: &Known, input: ParseStream<'_>) -> Result<Batch> {
+    let mut read = Batch { span: input.span(), max: None, gather: None };
+    options::nested(option, input, BATCH_OPTIONS, |option, input| {
+        match option.name {
+            "max" => read.max = Some(options::value(option, input)?),
+            _ => read.gather = Some(options::value(option, input)?),
+        }
+        Ok(())
+    })?;
+    Ok(read)
 }
 
 /// What stands in the parentheses of `#[pipeline(…)]`.

@@ -1,4 +1,4 @@
-use super::{Progress, RetryOptions, Step, StepContext, StepError};
+use super::{Progress, RetryOptions, Step, StepContext, StepError, StepResult, ask_alone};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
 use crate::payload::{Payload, PayloadError};
@@ -54,11 +54,26 @@ where
         hook = Hook::Continue;
         answer = step.on_continue(&input, &cx).await;
     }
-    let outcome = outcome::<S>(answer, max_payload);
-    settle(hook, outcome, &step, &cx, max_payload)
+    if matches!(answer, Ok(Progress::Unwritten)) {
+        // In a box, so that the calls of other steps are no larger for it.
+        answer = Box::pin(ask_alone(&mut step, &input, &cx)).await;
+    }
+    reply(hook, answer, &step, &cx, max_payload)
 }
 
-fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
+/// What a step's answer comes to.
+pub(super) fn reply<S: Step>(
+    hook: Hook,
+    answer: StepResult<S::Output>,
+    step: &S,
+    cx: &StepContext,
+    max_payload: usize,
+) -> Reply {
+    let outcome = outcome::<S>(answer, max_payload);
+    settle(hook, outcome, step, cx, max_payload)
+}
+
+pub(super) fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
     state.map_or_else(|| Ok(S::default()), |state| S::decode(state))
 }
 
@@ -85,7 +100,7 @@ fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload:
 }
 
 /// What an error means under the step's policy.
-fn failure(error: &StepError, retry: &RetryOptions) -> Outcome {
+pub(super) fn failure(error: &StepError, retry: &RetryOptions) -> Outcome {
     let text = bounded(&error.to_string(), MAX_REASON);
     let worth_it = retry.only_if.is_none_or(|only_if| only_if(error));
     if error.is_fatal() || !worth_it {

@@ -6,7 +6,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::new_id;
 use crate::model::{Kept, Mail, Message, MessageId, Metadata, RunId, StepProgress, Text};
 use crate::payload::{Payload, PayloadError};
-use crate::step::{CallFacts, Progress, Resources, Step, StepContext, StepError, StepResult};
+use crate::step::{CallFacts, Progress, Resources, Step, StepContext, StepError, StepResult, ask_alone};
 
 /// Calls one step alone, without a repository and without an engine. Between two calls its fields are encoded and
 /// decoded, as the engine does it.
@@ -116,19 +116,19 @@ impl<S: Step> Call<S> {
         let (cx, mut step) = (self.context(), self.copy()?);
         let mut answer = step.on_start(&self.input, &cx).await;
         if matches!(answer, Ok(Progress::Unwritten)) {
-            answer = step.on_continue(&self.input, &cx).await;
+            answer = ask(&mut step, &self.input, &cx).await;
         }
         self.settle(step, &cx, answer)
     }
 
-    /// Calls `on_continue`.
+    /// Calls `on_continue`, or `on_continue_many` with a list of one where that is not written.
     ///
     /// # Errors
     ///
     /// What the step answers.
     pub async fn on_continue(&mut self) -> StepResult<S::Output> {
         let (cx, mut step) = (self.context(), self.copy()?);
-        let answer = step.on_continue(&self.input, &cx).await;
+        let answer = ask(&mut step, &self.input, &cx).await;
         self.settle(step, &cx, answer)
     }
 
@@ -178,6 +178,14 @@ impl<S: Step> Call<S> {
             self.step = step;
         }
         answer
+    }
+}
+
+/// Asks a step as the engine asks one that is alone.
+async fn ask<S: Step>(step: &mut S, input: &S::Input, cx: &StepContext) -> StepResult<S::Output> {
+    match step.on_continue(input, cx).await {
+        Ok(Progress::Unwritten) => ask_alone(step, input, cx).await,
+        answer => answer,
     }
 }
 
