@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prorch::prelude::*;
-use prorch::repository::{Part, Repository, StepRecord, StoredRun};
+use prorch::repository::{Filter, Part, Repository, Run, Status, StepRecord, StoredRun};
 use prorch::testing::ManualClock;
 use prorch::{PassReport, RunId};
 use tokio::sync::watch;
@@ -104,6 +104,11 @@ impl World {
         self.with(|seen| seen.together.push(jobs.collect()));
     }
 
+    /// A call waits to be let go on.
+    pub(crate) fn waits(&self) {
+        self.0.waiting.send_modify(|waiting| *waiting += 1);
+    }
+
     /// Returns when so many calls wait to be let go on.
     pub(crate) async fn until_waiting(&self, calls: u32) {
         self.0.waiting.subscribe().wait_for(|waiting| *waiting >= calls).await.unwrap();
@@ -124,7 +129,8 @@ where
     let jobs: Vec<u64> = waiting.iter().map(|one| *one.input).collect();
     world.asked(jobs.iter().copied());
     let call = (world.0.call)(&jobs);
-    for one in waiting.iter_mut() {
+    let settles = !matches!(call, Call::Errs | Call::CannotBeDone);
+    for one in waiting.iter_mut().filter(|_| settles) {
         if let Some(answer) = world.answer(*one.input) {
             one.settle(answer);
         }
@@ -136,7 +142,7 @@ where
         Call::Panics => panic!("the farm burns"),
         Call::Hangs => std::future::pending().await,
         Call::Waits => {
-            world.0.waiting.send_modify(|waiting| *waiting += 1);
+            world.waits();
             world.0.open.subscribe().wait_for(|open| *open).await.unwrap();
             Ok(())
         }
@@ -173,7 +179,7 @@ pub(crate) use job;
 
 /// An orchestrator, its clock, and the store below it.
 pub(crate) struct Bench<R> {
-    pub(crate) store: Arc<R>,
+    pub(crate) store: R,
     pub(crate) clock: ManualClock,
     pub(crate) world: World,
     pub(crate) orchestrator: Orchestrator,
@@ -184,7 +190,7 @@ pub(crate) fn roomy() -> OrchestratorConfig {
     OrchestratorConfig::default().concurrency(1_000).lease(Duration::from_secs(24 * 3_600))
 }
 
-impl<R: Repository> Bench<R> {
+impl<R: Repository + Clone> Bench<R> {
     /// An orchestrator of this world; `add` says what pipelines it knows.
     pub(crate) fn new(
         store: R,
@@ -192,7 +198,7 @@ impl<R: Repository> Bench<R> {
         config: OrchestratorConfig,
         add: impl FnOnce(prorch::OrchestratorBuilder) -> prorch::OrchestratorBuilder,
     ) -> Self {
-        let (store, clock) = (Arc::new(store), ManualClock::default());
+        let clock = ManualClock::default();
         let builder = Orchestrator::builder(store.clone()).clock(clock.clone()).config(config);
         let orchestrator = add(builder.resource(world.clone())).build().unwrap();
         Self { store, clock, world, orchestrator }
@@ -216,6 +222,22 @@ impl<R: Repository> Bench<R> {
     pub(crate) async fn pass_after(&self, seconds: u64) -> PassReport {
         self.clock.advance(Duration::from_secs(seconds));
         self.pass().await
+    }
+
+    /// Returns when so many runs are open, and no worker holds any of them. Little time goes by meanwhile, so that a worker
+    /// looks again which looked a moment too early.
+    pub(crate) async fn until_idle(&self, runs: usize) {
+        let begin = std::time::Instant::now();
+        loop {
+            let open = self.store.search(&Filter::active().limit(1_000)).await.unwrap().runs;
+            let waits = |run: &Run| run.lease.is_none() && run.status() == Status::Pending;
+            if open.len() == runs && open.iter().all(waits) {
+                return;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "{runs} runs do not come to rest: {open:#?}");
+            self.clock.advance(Duration::from_micros(100));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     pub(crate) fn now(&self) -> prorch::repository::Timestamp {

@@ -35,7 +35,7 @@ fn halves(jobs: usize) -> Vec<usize> {
 async fn is_halved<P, R>(bench: Bench<R>, error: &str)
 where
     P: Pipeline<Input = u64>,
-    R: Repository,
+    R: Repository + Clone,
 {
     let jobs = 128;
     let ids = bench.start::<P>(0..jobs).await;
@@ -61,12 +61,12 @@ fn culprit(call: Call) -> World {
     World::new(move |jobs| if jobs.contains(&CULPRIT) { call } else { Call::Returns }, |_| Job::Done)
 }
 
-async fn a_panic_is_halved_until_the_one_to_blame_stands_alone<R: Repository>(store: R) {
+async fn a_panic_is_halved_until_the_one_to_blame_stands_alone<R: Repository + Clone>(store: R) {
     let bench = Bench::new(store, culprit(Call::Panics), roomy(), |builder| builder.pipeline::<Panics>());
     is_halved::<Panics, R>(bench, "the farm burns").await;
 }
 
-async fn a_call_that_takes_too_long_is_halved_too<R: Repository>(store: R) {
+async fn a_call_that_takes_too_long_is_halved_too<R: Repository + Clone>(store: R) {
     let bench = Bench::new(store, culprit(Call::Hangs), roomy(), |builder| builder.pipeline::<Hangs>());
     is_halved::<Hangs, R>(bench, "took longer than 5s").await;
 }
@@ -138,7 +138,7 @@ impl Step for Mixed {
 #[pipeline(steps = [Mixed])]
 struct Mixture;
 
-async fn broken_ones_among_a_hundred_harm_nobody<R: Repository>(store: R) {
+async fn broken_ones_among_a_hundred_harm_nobody<R: Repository + Clone>(store: R) {
     let world = World::new(|_| Call::Returns, |_| Job::Done);
     let bench = Bench::new(store, world, roomy(), |builder| builder.pipeline::<Mixture>());
     let ids = bench.start::<Mixture>(0..100).await;
@@ -161,8 +161,8 @@ async fn broken_ones_among_a_hundred_harm_nobody<R: Repository>(store: R) {
     assert_eq!(&*failed.text, "never");
 }
 
-/// A payload that no store takes fails the one that has it.
-async fn what_the_store_refuses_is_refused_to_one<R: Repository>(store: R) {
+/// What no store takes fails the one whose answer it is.
+async fn what_the_store_refuses_is_refused_to_one<R: Repository + Clone>(store: R) {
     let world = World::new(|_| Call::Returns, |_| Job::Done);
     let bench = Bench::new(store, world, roomy(), |builder| builder.pipeline::<Names>());
     let ids = bench.start::<Names>(0..10).await;
@@ -184,10 +184,11 @@ impl Step for Name {
     }
 
     async fn on_continue_many(waiting: &mut [Waiting<'_, Self>], cx: &BatchContext) -> Result<(), StepError> {
-        for one in waiting.iter().filter(|one| *one.input == 3) {
-            one.cx.set_metadata("a name\0that no store keeps", 1);
+        ask_all(waiting, cx).await?;
+        for one in waiting.iter_mut().filter(|one| *one.input == 3) {
+            one.settle(wait_for_signal("a name\0that no store keeps", None));
         }
-        ask_all(waiting, cx).await
+        Ok(())
     }
 }
 

