@@ -1,10 +1,12 @@
 //! How many calls are made, and for whom.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prorch::prelude::*;
-use prorch::repository::{Repository, Status};
+use prorch::repository::{MemoryRepository, Repository, Status};
 use prorch_testkit::soak;
+use prorch_testkit::spy::{Seen, SpyRepository};
 
 use crate::bench::{Bench, Call, Job, World, job, on_both, roomy};
 
@@ -129,10 +131,33 @@ async fn what_waits_is_due_together<R: Repository + Clone>(store: R) {
         bench.start::<Film>(number..number + 1).await;
     }
     assert_eq!(bench.pass().await.claimed, 0, "nothing is due early");
-    bench.pass_after(2).await;
+    assert_eq!(bench.pass_after(1).await.claimed, 0, "they wait for each other");
+    bench.pass_after(1).await;
     assert_eq!(bench.world.take().sizes(), [8], "at a second that is whole");
-    bench.pass_after(11).await;
+    assert_eq!(bench.pass_after(10).await.claimed, 0);
+    bench.pass_after(1).await;
     assert_eq!(bench.world.take().sizes(), [8]);
+}
+
+/// What a call says of the items of one list is one write.
+#[tokio::test]
+async fn what_becomes_of_one_run_is_written_at_once() {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let tell = {
+        let written = written.clone();
+        move |seen: Seen<'_>| {
+            let Seen::Answered(update, _) = seen else { return };
+            let of_items = update.records.iter().filter(|write| write.record().position.stage == 1);
+            let finished = of_items.filter(|write| write.record().status == Status::Finished).count();
+            written.lock().unwrap().extend((finished > 0).then_some(finished));
+        }
+    };
+    let store = SpyRepository::new(MemoryRepository::new(), tell);
+    let world = World::new(|_| Call::Returns, |_| Job::Done);
+    let bench = Bench::new(store, world, roomy(), |builder| builder.pipeline::<Series>());
+    bench.start::<Series>(1..2).await;
+    assert_eq!(bench.pass_after(1).await.finished, 1);
+    assert_eq!(*written.lock().unwrap(), [30]);
 }
 
 on_both!(

@@ -26,7 +26,17 @@ pub struct Waiting<'a, S: Step> {
     answer: &'a mut Option<StepResult<S::Output>>,
 }
 
-impl<S: Step> Waiting<'_, S> {
+impl<'a, S: Step> Waiting<'a, S> {
+    /// The record of this step, whose answer is put where `answer` is.
+    pub(crate) const fn new(
+        step: &'a mut S,
+        input: &'a S::Input,
+        cx: &'a StepContext,
+        answer: &'a mut Option<StepResult<S::Output>>,
+    ) -> Self {
+        Self { step, input, cx, answer }
+    }
+
     /// Gives this answer for the record; of several the last one counts.
     pub fn settle(&mut self, answer: StepResult<S::Output>) {
         *self.answer = Some(answer);

@@ -6,7 +6,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::new_id;
 use crate::model::{Kept, Mail, Message, MessageId, Metadata, RunId, StepProgress, Text};
 use crate::payload::{Payload, PayloadError};
-use crate::step::{CallFacts, Progress, Resources, Step, StepContext, StepError, StepResult, ask_alone};
+use crate::step::{
+    BatchContext, CallFacts, Progress, Resources, Step, StepContext, StepError, StepResult, Waiting,
+    ask_alone, pending,
+};
 
 /// Calls one step alone, without a repository and without an engine. Between two calls its fields are encoded and
 /// decoded, as the engine does it.
@@ -51,12 +54,12 @@ pub fn call<S: Step>(input: S::Input) -> Call<S> {
 /// A step that is called alone: see [`call`].
 #[derive(Debug)]
 pub struct Call<S: Step> {
-    input: S::Input,
+    pub(super) input: S::Input,
     step: S,
     attempt: u32,
     run: RunId,
     run_input: Text,
-    resources: Arc<Resources>,
+    pub(super) resources: Arc<Resources>,
     signals: Vec<Message>,
     kept: Kept,
 }
@@ -150,7 +153,7 @@ impl<S: Step> Call<S> {
         &self.kept.run_metadata
     }
 
-    fn context(&self) -> StepContext {
+    pub(super) fn context(&self) -> StepContext {
         StepContext::new(CallFacts {
             run: self.run,
             step: Text::from(S::NAME),
@@ -163,12 +166,17 @@ impl<S: Step> Call<S> {
     }
 
     /// The step as it comes back from the store.
-    fn copy(&self) -> Result<S, StepError> {
+    pub(super) fn copy(&self) -> Result<S, StepError> {
         Ok(S::decode(&self.step.encode()?)?)
     }
 
     /// Keeps what a call leaves, if its answer was one that counts.
-    fn settle(&mut self, step: S, cx: &StepContext, answer: StepResult<S::Output>) -> StepResult<S::Output> {
+    pub(super) fn settle(
+        &mut self,
+        step: S,
+        cx: &StepContext,
+        answer: StepResult<S::Output>,
+    ) -> StepResult<S::Output> {
         if answer.is_ok() {
             let kept = cx.take_kept();
             self.signals.retain(|message| !kept.taken.contains(&message.id));
