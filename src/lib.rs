@@ -20,8 +20,8 @@ pub use prorch_core::pipeline::Pipeline;
 pub use prorch_core::registry::{StepEntry, pipelines, steps};
 pub use prorch_core::repository;
 pub use prorch_core::step::{
-    Progress, Step, StepContext, StepError, StepResult, cancel, fail, finish, pending, pending_for,
-    wait_for_signal,
+    BatchContext, Progress, Step, StepContext, StepError, StepResult, Waiting, cancel, fail, finish, pending,
+    pending_for, wait_for_signal,
 };
 pub use prorch_core::testing;
 #[cfg(feature = "sqlite")]
@@ -35,8 +35,8 @@ pub mod prelude {
     #[cfg(feature = "sqlite")]
     pub use crate::SqliteRepository;
     pub use crate::{
-        Anything, Orchestrator, OrchestratorConfig, Pipeline, Progress, Step, StepContext, StepError,
-        StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal,
+        Anything, BatchContext, Orchestrator, OrchestratorConfig, Pipeline, Progress, Step, StepContext,
+        StepError, StepResult, Waiting, cancel, fail, finish, pending, pending_for, wait_for_signal,
     };
     #[cfg(feature = "macros")]
     pub use crate::{pipeline, step};

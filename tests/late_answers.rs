@@ -201,7 +201,11 @@ async fn a_late_word_of_when_something_is_due_puts_nothing_off() {
             bench.clock.advance(Duration::from_millis(1));
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        assert_eq!(bench.calls.0.load(Ordering::SeqCst), 1, "what was due in a second is called within minutes");
+        assert_eq!(
+            bench.calls.0.load(Ordering::SeqCst),
+            1,
+            "what was due in a second is called within minutes"
+        );
         assert_eq!((soon.wait().await.unwrap(), later.status().await.unwrap()), (2, Status::Created));
     };
     bench.late.run_until(work).await.unwrap();

@@ -13,8 +13,8 @@ pub use crate::pipeline::{
 };
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{
-    Answered, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError, StepOptions,
-    StepResult, answer, taken,
+    Answered, BatchOptions, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError,
+    StepOptions, StepResult, answer, taken,
 };
 pub use crate::{__register_pipeline as register_pipeline, __register_step as register_step};
 

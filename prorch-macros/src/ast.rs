@@ -12,6 +12,7 @@ pub(crate) struct StepOptions {
     pub(crate) timeout: Option<LitStr>,
     pub(crate) deadline: Option<LitStr>,
     pub(crate) poll: Option<LitStr>,
+    pub(crate) batch: Option<Batch>,
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
@@ -23,6 +24,14 @@ pub(crate) struct Retry {
     pub(crate) max_attempts: Option<LitInt>,
     pub(crate) backoff: Option<LitStr>,
     pub(crate) only_if: Option<Path>,
+}
+
+/// The options of `batch(…)`.
+pub(crate) struct Batch {
+    /// Where it stands.
+    pub(crate) span: Span,
+    pub(crate) max: Option<LitInt>,
+    pub(crate) gather: Option<LitStr>,
 }
 
 /// The options of `#[pipeline(…)]`.

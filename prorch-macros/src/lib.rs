@@ -133,12 +133,78 @@ use crate::valid::Errors;
 /// | `timeout = "30s"` | the longest that one call may take | the orchestrator's |
 /// | `deadline = "1h"` | the longest that the step may take, over all calls, waits and restarts | the orchestrator's |
 /// | `poll = "2s"` | how long after `pending()` the step is asked again | the orchestrator's |
+/// | `batch(max = 500, …)` | the most records that one call of `on_continue_many` is made for | 1,000 |
+/// | `batch(gather = "200ms", …)` | such a step is asked again when a whole multiple of this has passed, so that many are asked at once | a tenth of `poll`, a second at most |
 /// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
 /// | `derive(Default, …)` | which of the three derives are added | all that are not below |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
 ///
 /// Durations are numbers with units, the larger before the smaller: `500ms`, `30s`, `5m`, `2h`, `1d`, `1m30s`.
+///
+/// # Asking about many at once
+///
+/// A step that waits for something which can be asked about for many at a time writes
+/// [`on_continue_many`](trait@prorch::Step::on_continue_many), instead of `on_continue` or beside it. Here four runs wait
+/// for jobs, and one request tells how all of them are going:
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// /// Where the jobs run.
+/// struct Farm;
+///
+/// impl Farm {
+///     /// One request, for however many jobs.
+///     async fn are_done(&self, jobs: &[u64]) -> Result<Vec<bool>, std::io::Error> {
+///         Ok(jobs.iter().map(|job| *job < 100).collect())
+///     }
+/// }
+///
+/// #[step(poll = "30s", batch(max = 500))]
+/// struct Render {
+///     job: u64,
+/// }
+///
+/// impl Step for Render {
+///     type Input = u64;
+///     type Output = u64;
+///
+///     async fn on_start(&mut self, scene: &u64, _: &StepContext) -> StepResult<u64> {
+///         self.job = scene * 10; // what the farm calls it
+///         pending()
+///     }
+///
+///     async fn on_continue_many(
+///         waiting: &mut [Waiting<'_, Self>],
+///         cx: &BatchContext,
+///     ) -> Result<(), StepError> {
+///         let jobs: Vec<u64> = waiting.iter().map(|one| one.step.job).collect();
+///         let done = cx.resource::<Farm>()?.are_done(&jobs).await?;
+///         for (one, done) in waiting.iter_mut().zip(done) {
+///             if done {
+///                 one.settle(finish(one.step.job)); // the others are asked again
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// #[pipeline(steps = [Render])]
+/// struct Film;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let repository = prorch::repository::MemoryRepository::new();
+/// let orchestrator = Orchestrator::builder(repository).resource(Farm).pipeline::<Film>().build()?;
+/// for scene in [1, 2, 3, 70] {
+///     orchestrator.start::<Film>(scene).await?;
+/// }
+/// let report = orchestrator.execute_pipelines().await?;
+/// assert_eq!((report.finished, report.waiting), (3, 1), "three are done, scene 70 is not");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// Every step is listed by `prorch::steps()`; whether a pipeline uses it or not.
 #[proc_macro_attribute]

@@ -6,7 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Attribute, DeriveInput, Ident, Path, Result, Signature, Token, Visibility, token};
 
 use crate::ast::{
-    Alias, Compensate, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps, Undo,
+    Alias, Batch, Compensate, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps,
+    Undo,
 };
 use crate::options::{self, Known};
 
@@ -16,6 +17,7 @@ const STEP_OPTIONS: &[Known] = &[
     Known { name: "timeout", form: "timeout = \"30s\"" },
     Known { name: "deadline", form: "deadline = \"1h\"" },
     Known { name: "poll", form: "poll = \"2s\"" },
+    Known { name: "batch", form: "batch(max = 500, gather = \"200ms\")" },
     Known { name: "resources", form: "resources(Client, Pool)" },
     Known { name: "compensate", form: "compensate = take_back" },
     Known { name: "derive", form: "derive(Default, Serialize, Deserialize)" },
@@ -29,6 +31,9 @@ const RETRY_OPTIONS: &[Known] = &[
 ];
 
 const RUN_OPTIONS: &[Known] = &[Known { name: "undo", form: "undo = TakeBack" }];
+const BATCH_OPTIONS: &[Known] =
+    &[Known { name: "max", form: "max = 500" }, Known { name: "gather", form: "gather = \"200ms\"" }];
+
 const EACH_OPTIONS: &[Known] = &[Known { name: "concurrency", form: "concurrency = 8" }];
 const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "steps", form: "steps = [FirstStep, SecondStep]" },
@@ -58,6 +63,7 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         "timeout" => read.timeout = Some(options::value(option, input)?),
         "deadline" => read.deadline = Some(options::value(option, input)?),
         "poll" => read.poll = Some(options::value(option, input)?),
+        "batch" => read.batch = Some(batch(option, input)?),
         "resources" => read.resources = options::list(option, input)?,
         "compensate" => read.compensate = Some(options::path(option, input)?),
         "derive" => read.derive = Some(options::list(option, input)?),
@@ -75,6 +81,19 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         }
     }
     Ok(())
+}
+
+/// `(max = …, gather = …)`.
+fn batch(option: &Known, input: ParseStream<'_>) -> Result<Batch> {
+    let mut read = Batch { span: input.span(), max: None, gather: None };
+    options::nested(option, input, BATCH_OPTIONS, |option, input| {
+        match option.name {
+            "max" => read.max = Some(options::value(option, input)?),
+            _ => read.gather = Some(options::value(option, input)?),
+        }
+        Ok(())
+    })?;
+    Ok(read)
 }
 
 /// What stands in the parentheses of `#[pipeline(…)]`.

@@ -11,7 +11,7 @@ use syn::{
     Safety, Type,
 };
 
-use crate::ast::{Alias, Function, Member, PipelineOptions, Retry, Stage, StepOptions, Undo};
+use crate::ast::{Alias, Batch, Function, Member, PipelineOptions, Retry, Stage, StepOptions, Undo};
 use crate::duration;
 use crate::types::{argument_of, last_name, ungrouped};
 
@@ -38,9 +38,17 @@ pub(crate) struct GoodOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) poll: Option<Duration>,
+    pub(crate) batch: Option<GoodBatch>,
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
+}
+
+/// Good options of a step that is asked together with others.
+pub(crate) struct GoodBatch {
+    pub(crate) span: Span,
+    pub(crate) max: Option<u32>,
+    pub(crate) gather: Option<Duration>,
 }
 
 /// A step's function, understood.
@@ -134,10 +142,26 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
         timeout,
         deadline,
         poll,
+        batch: written.batch.and_then(|written| errors.take(batch(written))),
         resources: written.resources,
         compensate: written.compensate,
         derive: written.derive.and_then(|names| errors.take(derivable(names))),
     }
+}
+
+fn batch(written: Batch) -> Result<GoodBatch> {
+    let Batch { span, max, gather } = written;
+    Ok(GoodBatch {
+        span,
+        max: max.as_ref().map(batch_size).transpose()?,
+        gather: gather.map(|text| any_duration(&text, &text.value())).transpose()?,
+    })
+}
+
+fn batch_size(number: &LitInt) -> Result<u32> {
+    let text = "`max` is how many records one call of `on_continue_many` settles at the most, and with fewer than 2 there is \
+                nothing to gather: leave `on_continue_many` out, and write `on_continue`";
+    number.base10_parse().ok().filter(|max| *max > 1).ok_or_else(|| Error::new(number.span(), text))
 }
 
 fn positive(text: &LitStr) -> Result<Duration> {
@@ -242,6 +266,13 @@ pub(crate) fn step_function(function: &Function, options: &GoodOptions) -> Resul
     if let Some(derive) = options.derive.as_ref() {
         let at = derive.first().map_or_else(Span::call_site, Ident::span);
         return Err(Error::new(at, "a function has no state to derive something for: leave `derive` out"));
+    }
+    if let Some(batch) = &options.batch {
+        return Err(Error::new(
+            batch.span,
+            "a function is called for one record: to ask about many at once write `#[step]` above a struct, and \
+             `on_continue_many` into its `impl Step`",
+        ));
     }
     if let Safety::Unsafe(token) = &sig.safety {
         return Err(Error::new_spanned(

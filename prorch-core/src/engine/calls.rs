@@ -2,12 +2,23 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::executor::{Job, Limit, ReplyTo, Returned, execute};
-use super::slots::{Busy, Call, Held, SlotId};
+use super::slots::{Busy, Call, Dropped, Held, SlotId, Task};
 use super::worker::Worker;
 use crate::model::{
     Agenda, Event, Hold, Hook, RunId, StagePlan, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
+use crate::pipeline::Member;
 use crate::step::{CallFacts, History, Invocation, Purpose, StepContext};
+
+/// A call that is to be made.
+pub(super) struct PlannedCall {
+    pub(super) slot: SlotId,
+    pub(super) serial: u64,
+    pub(super) pipeline: &'static str,
+    pub(super) member: &'static Member,
+    pub(super) invocation: Invocation,
+    pub(super) limit: Limit,
+}
 
 impl Worker {
     /// Does what is next with a run of which nothing is being written or read.
@@ -77,7 +88,6 @@ impl Worker {
         let (cancel, cancelled) = watch::channel(held.stored.waiting_cancel().is_some());
         let cx = context(&self.shared, held, &record, cancelled);
         let attempt = cx.attempt();
-        let span = span(held, &cx);
         let undo = held.undoing(&record);
         // To be undone has no deadline: what is not undone by then would stay.
         let deadline = call_deadline(&record, plan).filter(|_| undo.is_none());
@@ -88,8 +98,24 @@ impl Worker {
         // An id costs a system call.
         let spawn =
             step.child.as_ref().filter(|_| undo.is_none()).map(|_| RunId::from_uuid(self.shared.new_id(now)));
+        let group = held.group(member, hook, &record).filter(|_| undo.is_none());
         let state = record.undo.and_then(|undo| undo.state).or(record.state);
         let invocation = Invocation { hook, input, state, cx: cx.clone(), max_payload, spawn, undo };
+        let planned =
+            PlannedCall { slot, serial, pipeline: held.known.pipeline.name(), member, invocation, limit };
+        let task = match group {
+            Some(group) => self.polls.gather(group, planned),
+            None => Task::Alone(self.make(planned)),
+        };
+        let is_blocking = member.is_blocking();
+        self.slots.begin(slot, Call { serial, position, attempt, is_blocking, cx, task, cancel });
+        self.look_at_lease(slot);
+    }
+
+    /// Makes a call on the user's runtime.
+    pub(super) fn make(&mut self, planned: PlannedCall) -> Dropped {
+        let PlannedCall { slot, serial, pipeline, member, invocation, limit } = planned;
+        let span = span(pipeline, &invocation.cx);
         let job = Job {
             call: Box::new(move || member.call(invocation)),
             is_blocking: member.is_blocking(),
@@ -98,11 +124,8 @@ impl Worker {
             reply: ReplyTo::new(slot, serial, self.sender.clone()),
             span,
         };
-        let is_blocking = job.is_blocking;
-        let task = self.user.spawn(execute(job)).abort_handle();
-        self.slots.begin(slot, Call { serial, position, attempt, is_blocking, cx, task, cancel });
-        self.look_at_lease(slot);
         self.report.calls += 1;
+        Dropped(self.user.spawn(execute(job)).abort_handle())
     }
 
     /// Nothing of the run is being written or read any more.
@@ -157,10 +180,10 @@ fn context(
 }
 
 /// The span that a call is made in: names and numbers, never a payload.
-fn span(held: &Held, cx: &StepContext) -> tracing::Span {
+fn span(pipeline: &str, cx: &StepContext) -> tracing::Span {
     tracing::info_span!(
         "prorch.call",
-        prorch.pipeline = held.known.pipeline.name(),
+        prorch.pipeline = pipeline,
         prorch.run = %cx.run_id(),
         prorch.step = cx.step_name(),
         prorch.attempt = cx.attempt(),

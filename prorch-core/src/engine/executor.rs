@@ -63,6 +63,16 @@ impl Limit {
         Self { timeout, deadline }
     }
 
+    /// The longest that one call may take.
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How far the step's deadline is away, if it comes before the call takes too long.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.deadline.filter(|deadline| *deadline <= self.timeout)
+    }
+
     fn longest(&self) -> Duration {
         self.deadline.map_or(self.timeout, |deadline| deadline.min(self.timeout))
     }
@@ -76,11 +86,11 @@ impl Limit {
 }
 
 /// The call's answer, or that it took too long: then its future is dropped.
-async fn within(mut call: Guarded, clock: &dyn Clock, limit: Limit) -> Returned {
+async fn within(mut call: Guarded<Reply>, clock: &dyn Clock, limit: Limit) -> Returned {
     let mut sleep = None;
     poll_fn(|cx| {
-        if let Poll::Ready(returned) = Pin::new(&mut call).poll(cx) {
-            return Poll::Ready(returned);
+        if let Poll::Ready(ended) = Pin::new(&mut call).poll(cx) {
+            return Poll::Ready(Returned::from(ended));
         }
         // Most calls are over at their first poll, and need no timer.
         let sleep = sleep.get_or_insert_with(|| clock.sleep(limit.longest()));
@@ -110,7 +120,7 @@ async fn on_blocking_pool(
     })
     .await;
     if let Some(joined) = in_time {
-        return joined.unwrap_or_else(|error| Returned::Panicked(error.to_string()));
+        return joined.map_or_else(|error| Returned::Panicked(error.to_string()), Returned::from);
     }
     span.in_scope(|| tracing::warn!("a blocking call has taken longer than it may; waiting for its thread"));
     // Whatever it answers now comes too late.
@@ -118,53 +128,68 @@ async fn on_blocking_pool(
     limit.passed()
 }
 
-/// A call whose panics, also those of its drop, become a value.
-struct Guarded {
-    start: Option<Box<dyn FnOnce() -> BoxFuture<'static, Reply> + Send>>,
-    future: Option<BoxFuture<'static, Reply>>,
+impl From<Result<Reply, String>> for Returned {
+    /// What a guarded call came to.
+    fn from(ended: Result<Reply, String>) -> Self {
+        ended.map_or_else(Self::Panicked, Self::Reply)
+    }
 }
 
-impl Guarded {
-    fn new(start: Box<dyn FnOnce() -> BoxFuture<'static, Reply> + Send>) -> Self {
+/// The call of a step, before it begins.
+type Start<T> = Box<dyn FnOnce() -> BoxFuture<'static, T> + Send>;
+
+/// A call whose panics, also those of its drop, become a value: their words.
+pub(super) struct Guarded<T> {
+    start: Option<Start<T>>,
+    future: Option<BoxFuture<'static, T>>,
+}
+
+impl<T> Guarded<T> {
+    pub(super) fn new(start: Start<T>) -> Self {
         Self { start: Some(start), future: None }
     }
 
     /// Drops what is left of the call. What its drop says is taken for the answer only when there is none yet.
     fn clear(&mut self) -> Result<(), String> {
         let (start, future) = (self.start.take(), self.future.take());
-        catch_unwind(AssertUnwindSafe(|| drop((start, future)))).map_err(words)
+        guarded(|| drop((start, future)))
     }
 }
 
-impl Future for Guarded {
-    type Output = Returned;
+impl<T> Future for Guarded<T> {
+    type Output = Result<T, String>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Returned> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let polled = catch_unwind(AssertUnwindSafe(|| {
+        let polled = guarded(|| {
             if let Some(start) = this.start.take() {
                 this.future = Some(start());
             }
             this.future.as_mut().map_or(Poll::Pending, |future| future.as_mut().poll(cx))
-        }));
-        let returned = match polled {
+        });
+        let ended = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(reply)) => Returned::Reply(reply),
-            Err(panic) => Returned::Panicked(words(panic)),
+            Ok(Poll::Ready(answer)) => Ok(answer),
+            Err(panic) => Err(panic),
         };
         if let Err(panic) = this.clear() {
             tracing::warn!(%panic, "a step panicked while its call was dropped; its answer counts");
         }
-        Poll::Ready(returned)
+        Poll::Ready(ended)
     }
 }
 
-impl Drop for Guarded {
+impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
         if let Err(panic) = self.clear() {
             tracing::warn!(%panic, "a step panicked while its call was dropped");
         }
     }
+}
+
+/// What this comes to, or the words of its panic.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(words)
 }
 
 /// What a panic said.

@@ -19,6 +19,8 @@ mod worker;
 mod wake;
 mod turn;
 mod calls;
+mod polls;
+mod together;
 mod decide;
 mod reading;
 mod handed;

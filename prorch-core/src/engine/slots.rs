@@ -6,6 +6,7 @@ use tokio::task::AbortHandle;
 
 use super::executor::Returned;
 use super::handed::Handed;
+use super::polls::Apart;
 use crate::model::{Epoch, Guard, Position, StoredRun, WorkerId};
 use crate::registry::Known;
 use crate::repository::Claim;
@@ -40,6 +41,8 @@ pub(super) struct Held {
     pub(super) refused: bool,
     /// Before which position the records are here that are undone next.
     pub(super) undo_read: Option<Position>,
+    /// The records that are next called apart from others of their step.
+    pub(super) apart: Vec<(Position, Apart)>,
 }
 
 /// What is being done with a held run beside the calls of its steps. One thing at a time: what calls return meanwhile
@@ -61,14 +64,27 @@ pub(super) struct Call {
     pub(super) attempt: u32,
     pub(super) is_blocking: bool,
     pub(super) cx: StepContext,
-    pub(super) task: AbortHandle,
+    pub(super) task: Task,
     pub(super) cancel: watch::Sender<bool>,
 }
 
-/// A call that nobody waits for any more is dropped.
-impl Drop for Call {
+/// What makes a call.
+#[expect(dead_code, reason = "a task is kept for its drop")]
+pub(super) enum Task {
+    /// Nothing yet: the record waits for others, to be asked together with them.
+    Gathering,
+    /// A task of its own.
+    Alone(Dropped),
+    /// One that asks about others as well, and is dropped when nobody waits for any of them.
+    Together(Arc<Dropped>),
+}
+
+/// A task that is dropped when nobody waits for it any more.
+pub(super) struct Dropped(pub(super) AbortHandle);
+
+impl Drop for Dropped {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -90,6 +106,7 @@ impl Held {
             gathered: None,
             refused: false,
             undo_read,
+            apart: Vec::new(),
         }
     }
 
@@ -169,6 +186,11 @@ impl Slots {
         let Some(held) = self.get(id) else { return };
         held.calls.push(call);
         self.calling += 1;
+    }
+
+    /// A call that is under way.
+    pub(super) fn call(&mut self, id: SlotId, serial: u64) -> Option<&mut Call> {
+        self.get(id)?.calls.iter_mut().find(|call| call.serial == serial)
     }
 
     /// Takes a call that came back from those under way.

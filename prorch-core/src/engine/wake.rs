@@ -8,6 +8,7 @@ use super::executor::Returned;
 use super::handed::Handed;
 use super::left::Left;
 use super::slots::SlotId;
+use super::together::Came;
 use super::worker::Worker;
 use crate::model::{Position, StoredRun, Text};
 use crate::repository::{BoxFuture, HandedError, Outlook, StoreError, Turn};
@@ -16,6 +17,8 @@ use crate::repository::{BoxFuture, HandedError, Outlook, StoreError, Turn};
 pub(super) enum Inbound {
     /// A call came back.
     Returned { slot: SlotId, serial: u64, returned: Returned },
+    /// A call for several records came back.
+    Together(Came),
     /// A run's inbox was read.
     Mail { slot: SlotId, read: Result<Option<StoredRun>, StoreError> },
     /// What a stage gets was read.

@@ -9,6 +9,7 @@ use super::left::{Named, left};
 use super::lists::Lists;
 use super::look::Look;
 use super::neighbours::Neighbours;
+use super::polls::Polls;
 use super::shared::{GOLDEN, mix};
 use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
@@ -45,6 +46,7 @@ pub(crate) struct Worker {
     pub(super) slots: Slots,
     pub(super) serial: u64,
     pub(super) queue: Vec<(Outgoing, Update)>,
+    pub(super) polls: Polls,
     pub(super) flight: Option<Flight>,
     pub(super) inbound: mpsc::UnboundedReceiver<Inbound>,
     pub(super) sender: mpsc::UnboundedSender<Inbound>,
@@ -84,6 +86,7 @@ impl Worker {
             slots: Slots::default(),
             serial: 0,
             queue: Vec::new(),
+            polls: Polls::default(),
             flight: None,
             inbound,
             sender,
@@ -124,6 +127,7 @@ impl Worker {
             if self.is_done() {
                 break;
             }
+            self.ask_together();
             match self.wake().await {
                 Wake::Turn(answer) => self.on_turn(answer),
                 Wake::Inbound(inbound) => self.take_in(inbound),
@@ -206,6 +210,7 @@ impl Worker {
     fn on_inbound(&mut self, inbound: Inbound) {
         match inbound {
             Inbound::Returned { slot, serial, returned } => self.on_returned(slot, serial, returned),
+            Inbound::Together(came) => self.on_together(came),
             Inbound::Mail { slot, read } => self.on_mail(slot, read),
             Inbound::Records { slot, read } => self.on_records(slot, read),
             Inbound::Handed { slot, stage, handed } => self.on_handed(slot, stage, handed),

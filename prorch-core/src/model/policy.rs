@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::Timestamp;
+
 /// A fraction in `0.0 ..= 1.0`, drawn by the caller: chance comes into the state machine as an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter(f64);
@@ -64,6 +66,9 @@ pub struct StepPolicy {
     pub deadline: Option<Duration>,
     /// How long after a plain `pending()` the step is asked again.
     pub poll: Duration,
+    /// A record that is to be called later is due when a whole multiple of this has passed, so that those of many runs are
+    /// due together; zero for a step that is asked alone.
+    pub gather: Duration,
 }
 
 impl StepPolicy {
@@ -73,7 +78,14 @@ impl StepPolicy {
         timeout: Duration::from_secs(300),
         deadline: None,
         poll: Duration::from_secs(1),
+        gather: Duration::ZERO,
     };
+
+    /// When a record is due that wants to be called at this time: never before, and with the others of its step.
+    #[must_use]
+    pub fn gathered(&self, at: Timestamp) -> Timestamp {
+        if self.gather.is_zero() { at } else { at.next_multiple_of(self.gather) }
+    }
 }
 
 impl Default for StepPolicy {
@@ -92,6 +104,17 @@ mod tests {
         let seconds: Vec<_> = (1..=8).map(|errors| policy.delay(errors, Jitter::NONE).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(policy.delay(u32::MAX, Jitter::NONE).as_secs(), 60);
+    }
+
+    #[test]
+    fn what_is_gathered_is_due_together_and_never_early() {
+        let policy = StepPolicy { gather: Duration::from_millis(200), ..StepPolicy::DEFAULT };
+        let due = |micros| policy.gathered(Timestamp::from_micros(micros)).as_micros();
+        assert_eq!([1, 199_999, 200_000].map(due), [200_000; 3]);
+        assert_eq!([200_001, 400_000, -1, -200_000].map(due), [400_000, 400_000, 0, -200_000]);
+        assert_eq!(policy.gathered(Timestamp::MAX), Timestamp::MAX);
+        let at = Timestamp::from_micros(7);
+        assert_eq!(StepPolicy::DEFAULT.gathered(at), at, "a step that is asked alone is due when it says");
     }
 
     #[test]

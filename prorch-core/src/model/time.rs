@@ -37,6 +37,15 @@ impl Timestamp {
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
     }
+
+    /// The first time from this one on that is a whole multiple of `step` away from when 1970 began; this time itself when
+    /// `step` is shorter than a microsecond.
+    #[must_use]
+    pub fn next_multiple_of(self, step: Duration) -> Self {
+        let step = micros(step).max(1);
+        let past = self.0.rem_euclid(step);
+        if past == 0 { self } else { Self(self.0.saturating_add(step - past)) }
+    }
 }
 
 /// Never overflows: a time that can't be written down becomes [`Timestamp::MAX`].

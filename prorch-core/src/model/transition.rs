@@ -99,7 +99,7 @@ impl Facts<'_> {
     fn poll(&self, position: Position, delay: Option<Duration>, kept: &Kept) -> Decision {
         let mut record = self.pending(position, kept);
         let poll = self.step(position).map_or(Duration::ZERO, |step| step.policy.poll);
-        record.due_at = Some(self.now + delay.unwrap_or(poll));
+        record.due_at = Some(self.gathered(position, self.now + delay.unwrap_or(poll)));
         self.later(position, self.decide(record, kept))
     }
 
@@ -181,7 +181,7 @@ impl Facts<'_> {
         record.error = Some(error);
         record.awaits = None;
         let delay = retry_after.unwrap_or_else(|| retry.delay(record.errors, jitter));
-        record.due_at = Some(self.now + delay);
+        record.due_at = Some(self.gathered(position, self.now + delay));
         self.later(position, self.decide(record, &Kept::default()))
     }
 
@@ -361,6 +361,11 @@ impl Facts<'_> {
             return Some(self.now);
         }
         self.step(record.position).map_or(record.due_at, |step| wake_at(record, step))
+    }
+
+    /// When the record is due that wants to be called at this time.
+    fn gathered(&self, position: Position, at: Timestamp) -> Timestamp {
+        self.step(position).map_or(at, |step| step.policy.gathered(at))
     }
 
     pub(super) fn step(&self, position: Position) -> Option<&StepPlan> {

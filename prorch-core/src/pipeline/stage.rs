@@ -8,7 +8,9 @@ use crate::model::{
 };
 use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
-use crate::step::{Invocation, Reply, ResourceType, Step, StepOptions, compensate, invoke};
+use crate::step::{
+    Gathered, Invocation, Many, Reply, ResourceType, Step, StepOptions, add, compensate, invoke,
+};
 
 /// What a run ended with, from what its last step handed on, as it is stored. Its type is the pipeline's to know.
 pub(super) type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
@@ -48,6 +50,7 @@ pub struct Member {
     call: CallFn,
     /// How what it did is undone; none when there never is anything to undo.
     undo: Option<CallFn>,
+    many: Option<Many>,
     child: Option<fn() -> &'static PipelineDefinition>,
     takes: fn() -> Text,
 }
@@ -195,7 +198,7 @@ impl Stage {
     pub(super) fn plan(&self, names: &mut impl Iterator<Item = Text>, defaults: &StepPolicy) -> StagePlan {
         let mut steps = self.members.iter().zip(names).map(|(member, name)| StepPlan {
             name,
-            policy: member.options.policy(defaults),
+            policy: member.policy(defaults),
             child: member.child.map(|definition| definition().key()),
             renamed: None,
             undoes: member.undo.is_some(),
@@ -244,7 +247,8 @@ impl Member {
         let undone =
             |call| Box::pin(compensate::<S, Before>(call, Previous::decode)) as BoxFuture<'static, Reply>;
         let undo = S::COMPENSATES.then_some(undone as CallFn);
-        Self { options, blocking, resources, undo, ..Self::new::<Before>(S::NAME, called) }
+        let many = Many::of::<S>(|gathered, at, call| add::<S, Before>(gathered, at, call, Previous::decode));
+        Self { options, blocking, resources, undo, many, ..Self::new::<Before>(S::NAME, called) }
     }
 
     /// A run of the pipeline `P`, after a stage that hands on `Before`.
@@ -277,11 +281,40 @@ impl Member {
 
     fn new<Before>(name: &'static str, call: CallFn) -> Self {
         let (options, blocking, resources) = (StepOptions::NONE, false, &[]);
-        Self { name, options, blocking, resources, call, undo: None, child: None, takes: type_name::<Before> }
+        Self {
+            name,
+            options,
+            blocking,
+            resources,
+            call,
+            undo: None,
+            many: None,
+            child: None,
+            takes: type_name::<Before>,
+        }
     }
 
-    pub(super) const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn policy(&self, defaults: &StepPolicy) -> StepPolicy {
+        match self.many {
+            Some(_) => self.options.policy_of_many(defaults),
+            None => self.options.policy(defaults),
+        }
+    }
+
+    /// How it is called together with others of its step, if it can be.
+    pub(crate) const fn many(&self) -> Option<&Many> {
+        self.many.as_ref()
+    }
+
+    /// Adds a call that would be made to those of its step that are made together.
+    pub(crate) fn add(&self, gathered: &mut dyn Gathered, at: usize, call: Invocation) -> Result<(), Reply> {
+        let many =
+            self.many.as_ref().unwrap_or_else(|| unreachable!("a step that is asked alone is not gathered"));
+        (many.add)(gathered, at, call)
     }
 
     pub(super) fn child(&self) -> Option<&'static PipelineDefinition> {

@@ -134,14 +134,7 @@ impl StepContext {
     ///
     /// A fatal one that says what to write, when there is none.
     pub fn resource<T: 'static>(&self) -> Result<&T, StepError> {
-        self.call.facts.resources.get::<T>().ok_or_else(|| {
-            let name = std::any::type_name::<T>();
-            StepError::fatal(format!(
-                "step `{}` asks for a resource of type `{name}`, and the orchestrator has none: write `.resource(value)` \
-                 where it is built",
-                self.step_name()
-            ))
-        })
+        self.call.facts.resources.asked(self.step_name())
     }
 
     /// What the run was started with.
@@ -237,6 +230,10 @@ impl StepContext {
         if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
             std::future::pending().await
         }
+    }
+
+    pub(super) fn resources(&self) -> &Arc<Resources> {
+        &self.call.facts.resources
     }
 
     pub(crate) fn take_kept(&self) -> Kept {

@@ -4,9 +4,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Progress, ResourceType, StepContext, StepError, StepResult};
+use super::{BatchContext, Progress, ResourceType, StepContext, StepError, StepResult, Waiting};
 use crate::model::{RetryPolicy, StepPolicy};
 use crate::payload::Payload;
+
+/// The most records of one call where nothing is said.
+const DEFAULT_BATCH: u32 = 1_000;
+/// The longest that a record waits for others where nothing is said.
+const LONGEST_GATHER: Duration = Duration::from_secs(1);
 
 /// One step of a pipeline. Its fields are the state that is kept between calls.
 ///
@@ -82,6 +87,36 @@ pub trait Step: StepDefinition {
         let _ = (input, cx);
         std::future::ready(Ok(Progress::Unwritten))
     }
+
+    /// Looks how many records of this step are going at once, of one run or of many: by one request to the outside, say, for
+    /// a thousand jobs that are waited for. Each is [settled](Waiting::settle) by itself, and its outcome is committed by
+    /// itself; one that was not settled when the call returns counts as `pending()`.
+    ///
+    /// Where it is written, the records of which `on_continue` would be called at one time are asked by one call of this.
+    /// One that is alone at that time is asked by `on_continue`, or where that is not written by a list of one. `on_start`
+    /// is called for each record as ever, and so is `on_continue` for one that was waiting for a signal, and for one whose
+    /// run is suspected of killing its process.
+    ///
+    /// A call has the records of the runs that a worker holds, so at most as many as its
+    /// concurrency (more only where one run has several), and at most
+    /// `batch(max = …)`, 1,000 where nothing is said. So that many are due together, a record that is to be asked later is
+    /// due when a whole multiple of `batch(gather = …)` has passed: a tenth of its poll interval where nothing is said, and a
+    /// second at most.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with the call as a whole. What had been settled counts. For each of the others it is an error like one
+    /// of its own, but none fails by it: one that has no attempts left, and each if the error is not to be retried, is
+    /// asked alone at once. So it is when the call panics, or takes longer than the step's timeout: then nothing counts, and
+    /// its records are asked again in two halves, until what is the matter with one of them is its own.
+    fn on_continue_many(
+        waiting: &mut [Waiting<'_, Self>],
+        cx: &BatchContext,
+    ) -> impl Future<Output = Result<(), StepError>> + Send {
+        let _ = waiting;
+        cx.say_unwritten();
+        std::future::ready(Ok(()))
+    }
 }
 
 /// What `#[step]` says about a step.
@@ -114,6 +149,8 @@ pub struct StepOptions {
     pub deadline: Option<Duration>,
     /// `poll = "…"`: how long after `pending()` the step is asked again.
     pub poll: Option<Duration>,
+    /// `batch(…)`.
+    pub batch: BatchOptions,
 }
 
 /// What `#[step(retry(…))]` says.
@@ -127,9 +164,24 @@ pub struct RetryOptions {
     pub only_if: Option<fn(&StepError) -> bool>,
 }
 
+/// What `#[step(batch(…))]` says about calls of [`on_continue_many`](Step::on_continue_many).
+#[derive(Clone, Copy, Debug)]
+pub struct BatchOptions {
+    /// `max = …`: the most records of one call.
+    pub max: Option<u32>,
+    /// `gather = "…"`: a record that is asked again later is due when a whole multiple of this has passed.
+    pub gather: Option<Duration>,
+}
+
 impl StepOptions {
     /// Nothing said.
-    pub const NONE: Self = Self { retry: RetryOptions::NONE, timeout: None, deadline: None, poll: None };
+    pub const NONE: Self = Self {
+        retry: RetryOptions::NONE,
+        timeout: None,
+        deadline: None,
+        poll: None,
+        batch: BatchOptions::NONE,
+    };
 
     /// The options with the orchestrator's defaults filled in.
     #[must_use]
@@ -144,6 +196,29 @@ impl StepOptions {
             timeout: self.timeout.unwrap_or(defaults.timeout),
             deadline: self.deadline.or(defaults.deadline),
             poll: self.poll.unwrap_or(defaults.poll),
+            gather: Duration::ZERO,
+        }
+    }
+
+    /// The same for a step that is asked together with others.
+    #[must_use]
+    pub fn policy_of_many(&self, defaults: &StepPolicy) -> StepPolicy {
+        let policy = self.policy(defaults);
+        let gather = self.batch.gather.unwrap_or_else(|| (policy.poll / 10).min(LONGEST_GATHER));
+        StepPolicy { gather, ..policy }
+    }
+}
+
+impl BatchOptions {
+    /// Nothing said.
+    pub const NONE: Self = Self { max: None, gather: None };
+
+    /// The most records of one call.
+    #[must_use]
+    pub const fn most(&self) -> u32 {
+        match self.max {
+            Some(max) => max,
+            None => DEFAULT_BATCH,
         }
     }
 }

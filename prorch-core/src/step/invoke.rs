@@ -1,4 +1,4 @@
-use super::{Progress, RetryOptions, Step, StepContext, StepError, Undoing};
+use super::{Progress, RetryOptions, Step, StepContext, StepError, StepResult, Undoing, ask_alone};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
 use crate::payload::{Payload, PayloadError};
@@ -56,8 +56,23 @@ where
         hook = Hook::Continue;
         answer = step.on_continue(&input, &cx).await;
     }
+    if matches!(answer, Ok(Progress::Unwritten)) {
+        // In a box, so that the calls of other steps are no larger for it.
+        answer = Box::pin(ask_alone(&mut step, &input, &cx)).await;
+    }
+    reply(hook, answer, &step, &cx, max_payload)
+}
+
+/// What a step's answer comes to.
+pub(super) fn reply<S: Step>(
+    hook: Hook,
+    answer: StepResult<S::Output>,
+    step: &S,
+    cx: &StepContext,
+    max_payload: usize,
+) -> Reply {
     let outcome = outcome::<S>(answer, max_payload);
-    settle(hook, outcome, &step, &cx, max_payload)
+    settle(hook, outcome, step, cx, max_payload)
 }
 
 pub(super) fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {

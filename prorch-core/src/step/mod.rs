@@ -6,16 +6,19 @@ mod definition;
 mod error;
 mod function;
 mod invoke;
+mod many;
 mod resources;
 mod undo;
 
 pub use answer::{Progress, StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal};
 pub use context::StepContext;
-pub use definition::{RetryOptions, Step, StepDefinition, StepOptions};
+pub use definition::{BatchOptions, RetryOptions, Step, StepDefinition, StepOptions};
 pub use error::StepError;
 pub use function::{Answer, Answered, AnsweredValue, ByValue, answer, taken};
+pub use many::{BatchContext, Waiting};
 pub use resources::{ResourceType, Resources};
 
 pub(crate) use context::{CallFacts, History, Purpose};
 pub(crate) use invoke::{Invocation, Reply, encode, failure, invoke};
+pub(crate) use many::{Asked, Gathered, Many, Told, add, ask_alone};
 pub(crate) use undo::{Undoing, compensate, undo_by};

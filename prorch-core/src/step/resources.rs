@@ -2,6 +2,8 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt;
 
+use super::StepError;
+
 /// What steps share with the program that runs them (a client, a pool, a configuration): one value of a type.
 #[derive(Default)]
 pub struct Resources {
@@ -21,6 +23,17 @@ impl Resources {
     #[must_use]
     pub fn get<T: 'static>(&self) -> Option<&T> {
         self.by_type.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
+    }
+
+    /// The value of this type, which a step asks for.
+    pub(super) fn asked<T: 'static>(&self, step: &str) -> Result<&T, StepError> {
+        self.get::<T>().ok_or_else(|| {
+            let name = type_name::<T>();
+            StepError::fatal(format!(
+                "step `{step}` asks for a resource of type `{name}`, and the orchestrator has none: write \
+                 `.resource(value)` where it is built"
+            ))
+        })
     }
 
     /// Whether there is a value of this type.

@@ -6,7 +6,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::new_id;
 use crate::model::{Kept, Mail, Message, MessageId, Metadata, RunId, StepProgress, Text};
 use crate::payload::{Payload, PayloadError};
-use crate::step::{CallFacts, Progress, Purpose, Resources, Step, StepContext, StepError, StepResult};
+use crate::step::{
+    CallFacts, Progress, Purpose, Resources, Step, StepContext, StepError, StepResult, ask_alone,
+};
 
 /// Calls one step alone, without a repository and without an engine. Between two calls its fields are encoded and
 /// decoded, as the engine does it.
@@ -51,12 +53,12 @@ pub fn call<S: Step>(input: S::Input) -> Call<S> {
 /// A step that is called alone: see [`call`].
 #[derive(Debug)]
 pub struct Call<S: Step> {
-    input: S::Input,
+    pub(super) input: S::Input,
     step: S,
     attempt: u32,
     run: RunId,
     run_input: Text,
-    resources: Arc<Resources>,
+    pub(super) resources: Arc<Resources>,
     signals: Vec<Message>,
     kept: Kept,
 }
@@ -116,19 +118,19 @@ impl<S: Step> Call<S> {
         let (cx, mut step) = (self.context(Purpose::Step), self.copy()?);
         let mut answer = step.on_start(&self.input, &cx).await;
         if matches!(answer, Ok(Progress::Unwritten)) {
-            answer = step.on_continue(&self.input, &cx).await;
+            answer = ask(&mut step, &self.input, &cx).await;
         }
         self.settle(step, &cx, answer)
     }
 
-    /// Calls `on_continue`.
+    /// Calls `on_continue`, or `on_continue_many` with a list of one where that is not written.
     ///
     /// # Errors
     ///
     /// What the step answers.
     pub async fn on_continue(&mut self) -> StepResult<S::Output> {
         let (cx, mut step) = (self.context(Purpose::Step), self.copy()?);
-        let answer = step.on_continue(&self.input, &cx).await;
+        let answer = ask(&mut step, &self.input, &cx).await;
         self.settle(step, &cx, answer)
     }
 
@@ -165,7 +167,7 @@ impl<S: Step> Call<S> {
         &self.kept.run_metadata
     }
 
-    fn context(&self, purpose: Purpose) -> StepContext {
+    pub(super) fn context(&self, purpose: Purpose) -> StepContext {
         StepContext::new(CallFacts {
             run: self.run,
             step: Text::from(S::NAME),
@@ -179,12 +181,12 @@ impl<S: Step> Call<S> {
     }
 
     /// The step as it comes back from the store.
-    fn copy(&self) -> Result<S, StepError> {
+    pub(super) fn copy(&self) -> Result<S, StepError> {
         Ok(S::decode(&self.step.encode()?)?)
     }
 
     /// Keeps what a call leaves, if its answer was one that counts.
-    fn settle<T>(&mut self, step: S, cx: &StepContext, answer: StepResult<T>) -> StepResult<T> {
+    pub(super) fn settle<T>(&mut self, step: S, cx: &StepContext, answer: StepResult<T>) -> StepResult<T> {
         if answer.is_ok() {
             let kept = cx.take_kept();
             self.signals.retain(|message| !kept.taken.contains(&message.id));
@@ -194,6 +196,14 @@ impl<S: Step> Call<S> {
             self.step = step;
         }
         answer
+    }
+}
+
+/// Asks a step as the engine asks one that is alone.
+async fn ask<S: Step>(step: &mut S, input: &S::Input, cx: &StepContext) -> StepResult<S::Output> {
+    match step.on_continue(input, cx).await {
+        Ok(Progress::Unwritten) => ask_alone(step, input, cx).await,
+        answer => answer,
     }
 }
 

@@ -58,6 +58,34 @@ fn pending_from_the_start_goes_on_at_once_and_later_by_the_poll() {
     assert_eq!(record(&stored, 0).due_at, Some(at(67)));
 }
 
+/// Every ten seconds for a step whose records are gathered; `at(0)` is such a second.
+#[test]
+fn a_step_that_is_asked_with_others_is_due_with_them() {
+    let mut plan = plan_with_deadline(45);
+    plan.stages[0].steps_mut()[0].policy.gather = seconds(10);
+    let due = |hook, outcome, now| {
+        let mut stored = claimed();
+        act(&mut stored, &plan, answered(0, hook, outcome, Kept::default()), at(now));
+        record(&stored, 0).due_at
+    };
+    assert_eq!(due(Hook::Continue, Outcome::Pending(None), 1), Some(at(10)), "the poll is five seconds");
+    assert_eq!(due(Hook::Continue, Outcome::Pending(None), 6), Some(at(20)));
+    assert_eq!(due(Hook::Start, Outcome::Pending(Some(seconds(9))), 1), Some(at(10)), "not a moment late");
+    assert_eq!(due(Hook::Continue, errored(), 12), Some(at(20)));
+    assert_eq!(due(Hook::Start, Outcome::Pending(None), 3), Some(at(3)), "the first time at once");
+    let waits = Outcome::AwaitSignal { name: text("go"), limit: Some(seconds(4)) };
+    assert_eq!(due(Hook::Continue, waits, 3), Some(at(7)), "a limit is a limit");
+
+    let mut stored = claimed();
+    let late = answered(0, Hook::Continue, Outcome::Pending(Some(seconds(41))), Kept::default());
+    let next = act(&mut stored, &plan, late, at(2));
+    assert_eq!(
+        (next, record(&stored, 0).due_at),
+        (Next::Wait(Some(at(45))), Some(at(50))),
+        "its deadline is looked at"
+    );
+}
+
 #[test]
 fn what_a_call_kept_is_written_with_its_answer() {
     let mut stored = claimed();

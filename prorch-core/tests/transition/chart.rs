@@ -1,12 +1,12 @@
 //! The chart in `docs/state-machine.md` is what the code does.
 
 use prorch_core::model::{
-    CauseKind, Decision, Event, EventKind, MessageId, Next, Outcome, Plan, Position, Refusal, RunId, Status,
-    StoredRun, transition,
+    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, Next, Outcome, Plan, Position, Refusal,
+    RunId, Status, StoredRun, transition,
 };
 
 use crate::bench::{
-    answer, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
+    answer, answered, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
 };
 use crate::stages::{self, member};
 use crate::undo;
@@ -49,9 +49,11 @@ fn rows() -> Vec<(&'static str, u32, Event)> {
         ("the step answers: finished, it was the last", 2, answer(2, finished())),
         ("`on_start` answers: pending", 1, answer(1, Outcome::Pending(None))),
         ("the step answers: pending for a time", 1, answer(1, Outcome::Pending(Some(Default::default())))),
+        ("a call for many returns, and did not settle the step", 1, unsettled()),
         ("the step answers: waits for a signal", 1, answer(1, waits)),
         ("the step errs, and has attempts left", 1, answer(1, errored())),
         ("the step errs for the last time", 2, answer(2, errored())),
+        ("a call for many errs, and the step has attempts left", 1, asked_with_others(errored())),
         ("the step answers: it can't be done", 1, answer(1, Outcome::Failed(CauseKind::Error, text("no")))),
         ("the step answers: cancelled", 1, answer(1, Outcome::Cancelled(text("no")))),
         ("the step's deadline passes", 1, Event::Expired(stage(1))),
@@ -62,6 +64,15 @@ fn rows() -> Vec<(&'static str, u32, Event)> {
         ("a resume from outside", 1, Event::Resume { message: None }),
         ("a retry from outside", 1, Event::Retry),
     ]
+}
+
+/// What a call for many leaves of a step that it did not settle.
+fn unsettled() -> Event {
+    asked_with_others(Outcome::Pending(None))
+}
+
+fn asked_with_others(outcome: Outcome) -> Event {
+    answered(1, Hook::Continue, outcome, Kept::default())
 }
 
 /// The rows about stages with several members and runs of their own: at which stage of the wide plan the run is.

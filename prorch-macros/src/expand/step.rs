@@ -124,8 +124,18 @@ fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
             .collect();
     let retry = (!retry.is_empty())
         .then(|| quote!(retry: #private::RetryOptions { #(#retry,)* ..#private::RetryOptions::NONE }));
+    let batch: Vec<TokenStream> = options
+        .batch
+        .iter()
+        .flat_map(|batch| {
+            [field("max", batch.max), field("gather", batch.gather.map(duration))].into_iter().flatten()
+        })
+        .collect();
+    let batch = (!batch.is_empty())
+        .then(|| quote!(batch: #private::BatchOptions { #(#batch,)* ..#private::BatchOptions::NONE }));
     let fields: Vec<TokenStream> = [
         retry,
+        batch,
         field("timeout", options.timeout.map(duration)),
         field("deadline", options.deadline.map(duration)),
         field("poll", options.poll.map(duration)),
