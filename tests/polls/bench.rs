@@ -37,8 +37,11 @@ pub(crate) enum Job {
 #[derive(Clone)]
 pub(crate) struct World(Arc<Inside>);
 
+/// What a call for these jobs comes to.
+type CallFn = Box<dyn Fn(&[u64]) -> Call + Send + Sync>;
+
 struct Inside {
-    call: Box<dyn Fn(&[u64]) -> Call + Send + Sync>,
+    call: CallFn,
     job: Box<dyn Fn(u64) -> Job + Send + Sync>,
     seen: Mutex<Seen>,
     waiting: watch::Sender<u32>,

@@ -77,7 +77,7 @@ fn gather(many: &Many, batch: Vec<PlannedCall>) -> (Box<dyn Gathered>, Vec<Known
         let added = guarded(|| planned.member.add(&mut *gathered, at, planned.invocation));
         match added {
             Ok(Ok(())) => {}
-            Ok(Err(reply)) => told.push((at, Ok(Told::Reply(reply)))),
+            Ok(Err(reply)) => told.push((at, Ok(Told::Reply(*reply)))),
             Err(panic) => told.push((at, Err(panic))),
         }
     }

@@ -311,7 +311,12 @@ impl Member {
     }
 
     /// Adds a call that would be made to those of its step that are made together.
-    pub(crate) fn add(&self, gathered: &mut dyn Gathered, at: usize, call: Invocation) -> Result<(), Reply> {
+    pub(crate) fn add(
+        &self,
+        gathered: &mut dyn Gathered,
+        at: usize,
+        call: Invocation,
+    ) -> Result<(), Box<Reply>> {
         let many =
             self.many.as_ref().unwrap_or_else(|| unreachable!("a step that is asked alone is not gathered"));
         (many.add)(gathered, at, call)

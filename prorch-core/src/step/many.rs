@@ -120,14 +120,15 @@ pub(crate) struct Many {
     /// None of them yet.
     pub(crate) none: fn() -> Box<dyn Gathered>,
     /// Adds the record of a call that would be made.
-    pub(crate) add: fn(&mut dyn Gathered, usize, Invocation) -> Result<(), Reply>,
+    pub(crate) add: AddFn,
 }
+
+/// Adds the record of a call that would be made, under this number; what can't be decoded is said instead.
+pub(crate) type AddFn = fn(&mut dyn Gathered, usize, Invocation) -> Result<(), Box<Reply>>;
 
 impl Many {
     /// For records of the step `S`, each added by `add`; none where the step has no such function.
-    pub(crate) fn of<S: Step>(
-        add: fn(&mut dyn Gathered, usize, Invocation) -> Result<(), Reply>,
-    ) -> Option<Self> {
+    pub(crate) fn of<S: Step>(add: AddFn) -> Option<Self> {
         let most = usize::try_from(S::OPTIONS.batch.most()).unwrap_or(usize::MAX);
         let none = || Box::new(Vec::<Entry<S>>::new()) as Box<dyn Gathered>;
         (!S::BLOCKING && is_written::<S>()).then(|| Self { step: TypeId::of::<S>(), most, none, add })
@@ -191,14 +192,14 @@ pub(crate) fn add<S, Before>(
     at: usize,
     call: Invocation,
     decode_before: fn(&str) -> Result<Before, PayloadError>,
-) -> Result<(), Reply>
+) -> Result<(), Box<Reply>>
 where
     S: Step,
     Before: FlowsInto<S::Input>,
 {
     let Invocation { input, state, cx, .. } = call;
     let decoded = decode_before(&input).and_then(|before| Ok((before, decode::<S>(state.as_ref())?)));
-    let (before, step) = decoded.map_err(|error| Reply::unreadable(&error))?;
+    let (before, step) = decoded.map_err(|error| Box::new(Reply::unreadable(&error)))?;
     let gathered: &mut dyn Any = gathered;
     let entries: &mut Vec<Entry<S>> =
         gathered.downcast_mut().unwrap_or_else(|| unreachable!("records of one step are gathered"));

@@ -1,7 +1,7 @@
 //! The calls that undo a step.
 
 use super::invoke::{decode, failure, settle};
-use super::{Invocation, Progress, Reply, RetryOptions, Step, StepContext, StepError, StepResult};
+use super::{Invocation, Progress, Reply, RetryOptions, Step, StepContext, StepError, StepResult, ask_alone};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Outcome, RunId, Text};
 use crate::payload::{Payload, PayloadError};
@@ -60,6 +60,9 @@ pub(crate) async fn undo_by<U: Step>(
     };
     if hook != Hook::Continue && matches!(answer, Ok(Progress::Unwritten)) {
         answer = step.on_continue(input, cx).await;
+    }
+    if matches!(answer, Ok(Progress::Unwritten)) {
+        answer = Box::pin(ask_alone(&mut step, input, cx)).await;
     }
     let outcome = match answer {
         Ok(Progress::Unwritten) => Outcome::Failed(CauseKind::Error, super::invoke::unwritten(U::NAME)),
