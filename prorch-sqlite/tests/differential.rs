@@ -217,6 +217,7 @@ impl Pair {
             CauseKind::Cancelled,
             CauseKind::Child,
             CauseKind::Undo,
+            CauseKind::InDoubt,
         ];
         let kind = causes[self.dice.roll(7) as usize];
         RunState {

@@ -1,8 +1,9 @@
+use super::doubt::intended;
 use super::executor::Returned;
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{
-    Agenda, Answered, CauseKind, Event, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
+    Agenda, Answered, CauseKind, Event, Hold, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
     Text, Timestamp, Update, agenda, bounded, transition,
 };
 use crate::repository::check_update;
@@ -28,6 +29,7 @@ impl Worker {
             }
             if let Returned::Reply(Reply::Unreadable { told, .. }) = &returned {
                 self.name(slot, told);
+                self.was_not_called(slot, &call);
             }
             let event = event(&call, returned, jitter);
             let Some(update) = self.update_for(slot, event, now) else { return };
@@ -88,6 +90,7 @@ impl Worker {
         let held = self.slots.get(slot)?;
         let under_way = held.under_way();
         let answered = answer_of_many(held, &event);
+        let intended = intended(&event);
         let decision = match transition(&held.stored, &held.known.plan, event, &under_way, now) {
             Ok(decision) => decision,
             Err(refusal) => {
@@ -104,6 +107,7 @@ impl Worker {
             let refused = Answered { outcome, kept: Kept::default(), ..answered };
             return self.update_for(slot, Event::Answered(refused, jitter), now);
         }
+        held.intended.extend(intended);
         update.write(&mut held.stored);
         held.stored.let_go(&update);
         Some(update)
@@ -121,6 +125,7 @@ impl Worker {
                 update.hold = Hold::Claim(Lease::new(me, now, lease));
             }
         }
+        held.withdraw(&mut update);
         held.busy = Busy::Writing;
         self.enqueue(slot, update);
     }
@@ -129,10 +134,11 @@ impl Worker {
     pub(super) fn write(&mut self, slot: SlotId, hold: Hold, now: Timestamp) {
         let me = self.me;
         let Some(held) = self.slots.get(slot) else { return };
-        let update = Update {
+        let mut update = Update {
             locator: held.stored.locator,
             ..Update::new(held.stored.run.id, held.guard(me), hold, now)
         };
+        held.withdraw(&mut update);
         held.busy = Busy::Writing;
         self.enqueue(slot, update);
     }
@@ -184,7 +190,7 @@ fn event(call: &Call, returned: Returned, jitter: Jitter) -> Event {
     let answered =
         |hook, outcome, kept| Event::Answered(Answered { position, hook, attempt, outcome, kept }, jitter);
     let erred = |error: Text| {
-        answered(Hook::Continue, Outcome::Errored { error, retry_after: None }, Kept::default())
+        answered(call.hook, Outcome::Errored { error, retry_after: None }, Kept::default())
     };
     match returned {
         Returned::Reply(Reply::Answered { hook, outcome, kept }) => answered(hook, outcome, kept),

@@ -23,6 +23,7 @@ mod decision;
 mod agenda;
 mod transition;
 mod stages;
+mod doubt;
 mod restart;
 mod undo;
 mod undo_agenda;
@@ -30,6 +31,7 @@ mod undoing;
 
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
+pub use doubt::Verdict;
 pub use event::{Event, EventKind, Refusal};
 pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
 pub use fit::{Fit, Here};

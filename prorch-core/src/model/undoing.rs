@@ -142,6 +142,10 @@ impl Facts<'_> {
                 let text = Text::from(format!("its undoing answered `cancel`: {reason}"));
                 self.undo_ended(&mut undo, Status::Failed, Some(text));
             }
+            Outcome::StartAgain => {
+                let text = Text::from("its undoing answered `start_again`");
+                self.undo_ended(&mut undo, Status::Failed, Some(text));
+            }
             Outcome::Spawn { .. } => {
                 let text = Text::from("its undoing answered with a run to start");
                 self.undo_ended(&mut undo, Status::Failed, Some(text));
