@@ -116,3 +116,39 @@ pub(super) fn in_doubt(why: &Text) -> (CauseKind, Text) {
     let text = format!("in doubt, and for somebody to settle, whether its first call did its work: {why}");
     (CauseKind::InDoubt, bounded(&text, MAX_REASON))
 }
+
+/// Why it can't be said what became of a step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoVerdict {
+    /// No such step of the run is in doubt.
+    #[error("its step `{step}` is not in doubt{}", instead(.others))]
+    NotInDoubt {
+        /// The step.
+        step: Text,
+        /// Those that are.
+        others: Vec<Text>,
+    },
+
+    /// More than one of its steps may be meant.
+    #[error("several of its steps are in doubt: {}; say which by `.named(…)` or `.item(…)`", listed(.0))]
+    Several(Vec<Text>),
+
+    /// No orchestrator here knows what it executes, and so what comes next.
+    #[error(
+        "its pipeline `{0}` is unknown here: write `.pipeline::<MyPipeline>()` where the orchestrator is built"
+    )]
+    Unknown(Text),
+
+    /// The run was started with another list of steps than the code has here, by which that can't go on.
+    #[error("{0}")]
+    Differs(Text),
+}
+
+fn instead(others: &[Text]) -> String {
+    if others.is_empty() { String::new() } else { format!(", but {}", listed(others)) }
+}
+
+fn listed(names: &[Text]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

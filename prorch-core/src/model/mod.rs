@@ -31,7 +31,7 @@ mod undoing;
 
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
-pub use doubt::Verdict;
+pub use doubt::{NoVerdict, Verdict};
 pub use event::{Event, EventKind, Refusal};
 pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
 pub use fit::{Fit, Here};

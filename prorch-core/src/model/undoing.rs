@@ -4,7 +4,7 @@ use super::agenda::waiting_signal;
 use super::transition::{Draft, Facts};
 use super::{
     Answered, Cause, CauseKind, Compensation, Decision, Event, Jitter, Kept, MAX_REASON, Mail, MessageId,
-    Next, Outcome, Position, RecordWrite, Refusal, RunId, RunState, StagePlan, Status, StepRecord, Text,
+    Next, Outcome, Plan, Position, RecordWrite, Refusal, RunId, RunState, StagePlan, Status, StepRecord, Text,
     Timestamp, Undo, UndoPhase, bounded,
 };
 
@@ -288,7 +288,14 @@ impl Facts<'_> {
 
     /// The record's name, and which item of its list it is for.
     pub(super) fn name_of(&self, record: &StepRecord) -> Text {
-        match self.plan.stage(record.position.stage) {
+        self.plan.name_of(record)
+    }
+}
+
+impl Plan {
+    /// The record's name, and which item of its list it is for.
+    pub(crate) fn name_of(&self, record: &StepRecord) -> Text {
+        match self.stage(record.position.stage) {
             Some(StagePlan::Each(..)) => Text::from(format!("{}[{}]", record.name, record.position.item)),
             _ => record.name.clone(),
         }
