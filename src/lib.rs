@@ -36,7 +36,8 @@ pub mod prelude {
     pub use crate::SqliteRepository;
     pub use crate::{
         Anything, BatchContext, Orchestrator, OrchestratorConfig, Pipeline, Progress, Step, StepContext,
-        StepError, StepResult, Waiting, cancel, fail, finish, pending, pending_for, start_again, wait_for_signal,
+        StepError, StepResult, Waiting, cancel, fail, finish, pending, pending_for, start_again,
+        wait_for_signal,
     };
     #[cfg(feature = "macros")]
     pub use crate::{pipeline, step};

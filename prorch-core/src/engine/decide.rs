@@ -3,8 +3,8 @@ use super::executor::Returned;
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{
-    Agenda, Answered, CauseKind, Event, Hold, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
-    Text, Timestamp, Update, agenda, bounded, transition,
+    Agenda, Answered, CauseKind, Event, Hold, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome, Text,
+    Timestamp, Update, agenda, bounded, transition,
 };
 use crate::repository::check_update;
 use crate::step::Reply;
@@ -189,9 +189,8 @@ fn event(call: &Call, returned: Returned, jitter: Jitter) -> Event {
     let (position, attempt) = (call.position, call.attempt);
     let answered =
         |hook, outcome, kept| Event::Answered(Answered { position, hook, attempt, outcome, kept }, jitter);
-    let erred = |error: Text| {
-        answered(call.hook, Outcome::Errored { error, retry_after: None }, Kept::default())
-    };
+    let erred =
+        |error: Text| answered(call.hook, Outcome::Errored { error, retry_after: None }, Kept::default());
     match returned {
         Returned::Reply(Reply::Answered { hook, outcome, kept }) => answered(hook, outcome, kept),
         Returned::Reply(Reply::Unreadable { why, .. }) => Event::Leave(why),

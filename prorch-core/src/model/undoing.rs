@@ -4,8 +4,8 @@ use super::agenda::waiting_signal;
 use super::transition::{Draft, Facts};
 use super::{
     Answered, Cause, CauseKind, Compensation, Decision, Event, Jitter, Kept, MAX_REASON, Mail, MessageId,
-    Next, Outcome, Plan, Position, RecordWrite, Refusal, RunId, RunState, StagePlan, Status, StepRecord, Text,
-    Timestamp, Undo, UndoPhase, bounded,
+    Next, Outcome, Plan, Position, RecordWrite, Refusal, RunId, RunState, StagePlan, Status, StepRecord,
+    Text, Timestamp, Undo, UndoPhase, bounded,
 };
 
 /// What is added to the reason of the end of a run that was undone.

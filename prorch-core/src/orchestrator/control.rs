@@ -99,7 +99,9 @@ impl Orchestrator {
                 Some(unsure) if unsure.was_applied(&stored) => return Ok(self.done(id)),
                 // It may have been retried, and have failed again: then this would be a second retry, or a word about
                 // another call.
-                Some(unsure) if matches!(event, Event::Retry | Event::Verdict(..)) => return Err(unsure.error.into()),
+                Some(unsure) if matches!(event, Event::Retry | Event::Verdict(..)) => {
+                    return Err(unsure.error.into());
+                }
                 other => unsure = other,
             }
             if matches!(event, Event::Cancel { .. }) && stored.run.state.is_undoing() {

@@ -111,7 +111,8 @@ impl<S: Step> Settle<S> {
             Some(wanted) => name == wanted,
             None => name.split_once('#').map_or(&**name, |(step, _)| step) == S::NAME,
         };
-        names.into_iter().flatten().any(is_called) && self.item.is_none_or(|item| item == record.position.item)
+        names.into_iter().flatten().any(is_called)
+            && self.item.is_none_or(|item| item == record.position.item)
     }
 }
 

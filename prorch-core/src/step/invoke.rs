@@ -93,7 +93,9 @@ fn outcome<S: Step>(hook: Hook, answer: StepResult<S::Output>, max_payload: usiz
         Ok(Progress::Cancelled { reason }) => Outcome::Cancelled(bounded(&reason, MAX_REASON)),
         Ok(Progress::StartAgain) if hook == Hook::Uncertain => Outcome::StartAgain,
         Ok(Progress::StartAgain) => Outcome::Failed(CauseKind::Error, misplaced(S::NAME)),
-        Ok(Progress::Unwritten) if hook == Hook::Uncertain => Outcome::Failed(CauseKind::InDoubt, unasked(S::NAME)),
+        Ok(Progress::Unwritten) if hook == Hook::Uncertain => {
+            Outcome::Failed(CauseKind::InDoubt, unasked(S::NAME))
+        }
         Ok(Progress::Unwritten) => Outcome::Failed(CauseKind::Error, unwritten(S::NAME)),
         Err(error) => failure(&error, &S::OPTIONS.retry),
     }
@@ -106,7 +108,9 @@ pub(super) fn unwritten(step: &str) -> Text {
 
 /// What is said of a step that starts again where it can't.
 pub(super) fn misplaced(step: &str) -> Text {
-    Text::from(format!("`{step}` answered `start_again`, which says what became of a call: only `on_uncertain` answers it"))
+    Text::from(format!(
+        "`{step}` answered `start_again`, which says what became of a call: only `on_uncertain` answers it"
+    ))
 }
 
 /// What is said of a step that can't be asked what became of it.

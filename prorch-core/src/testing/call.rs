@@ -142,7 +142,9 @@ impl<S: Step> Call<S> {
     pub async fn on_uncertain(&mut self) -> StepResult<S::Output> {
         let (cx, mut step) = (self.context(Purpose::Step), self.copy()?);
         let answer = match step.on_uncertain(&self.input, &cx).await {
-            Ok(Progress::Unwritten) => Err(StepError::fatal("the step has no `on_uncertain`: it is in doubt")),
+            Ok(Progress::Unwritten) => {
+                Err(StepError::fatal("the step has no `on_uncertain`: it is in doubt"))
+            }
             answer => answer,
         };
         self.settle(step, &cx, answer)

@@ -10,4 +10,5 @@ mod agenda;
 mod stages;
 mod restart;
 mod undo;
+mod doubt;
 mod walk;
