@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::hot::{Hot, HotRows};
 use crate::inbox::Inboxes;
 use crate::insert::Inserts;
+use crate::removal::Removals;
 
 const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
@@ -26,6 +27,7 @@ pub(crate) struct Updates<'c> {
     hot: HotRows<'c>,
     inboxes: Inboxes<'c>,
     pub(crate) inserts: Inserts<'c>,
+    removals: Removals<'c>,
     write_state: Statement<'c>,
     write_undo: Statement<'c>,
     write_definition: Statement<'c>,
@@ -37,6 +39,7 @@ impl<'c> Updates<'c> {
             hot: HotRows::prepare(connection)?,
             inboxes: Inboxes::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
+            removals: Removals::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
             write_undo: connection.prepare(WRITE_UNDO)?,
             write_definition: connection.prepare(WRITE_DEFINITION)?,
@@ -52,6 +55,9 @@ impl<'c> Updates<'c> {
         let Some(found) = self.hot.find(update.locator, update.run)? else { return Ok(Answer::Closed) };
         if let Some(refusal) = refusal(&found, update) {
             return Ok(refusal);
+        }
+        if let Some(removal) = update.removal {
+            return self.removals.remove(&found, removal);
         }
         let mut hot = found;
         if update.guard != Guard::Post {

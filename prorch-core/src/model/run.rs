@@ -250,6 +250,9 @@ pub struct Run {
     pub due_at: Option<Timestamp>,
     /// How many messages came in.
     pub inbox_seq: u64,
+    /// Whether it is being removed: then nothing else happens to it any more, and part of it may be gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
 }
 
 impl Run {
@@ -282,6 +285,7 @@ impl Run {
             lease: None,
             due_at: Some(new.due_at),
             inbox_seq: 0,
+            sealed: false,
         }
     }
 

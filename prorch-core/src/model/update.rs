@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, RunId, RunState, StepRecord,
-    StoredRun, Text, Timestamp, WorkerId,
+    Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, Removal, RunId, RunState,
+    StepRecord, StoredRun, Text, Timestamp, WorkerId,
 };
 
 /// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be
@@ -32,6 +32,9 @@ pub struct Update {
     pub posts: Vec<Post>,
     /// Runs to start.
     pub starts: Vec<NewRun>,
+    /// What is removed of a run that has ended; then the update does nothing else, and its guard is [`Guard::Idle`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
     /// What becomes of the claim.
     pub hold: Hold,
 }
@@ -115,6 +118,8 @@ pub enum Answer {
         /// How many messages came in for the run so far: more than the worker has seen says that there is mail.
         inbox_seq: u64,
     },
+    /// It was applied, and the run is gone with all that hung on it: a [`Removal`].
+    Removed,
     /// The guard did not hold; nothing was written. To an update that was sent a second time this says *unknown*: the
     /// first one may have applied.
     Stale,
@@ -122,6 +127,14 @@ pub enum Answer {
     Closed,
     /// The store can't take what the update wants to write; nothing was written.
     Rejected(Text),
+}
+
+impl Answer {
+    /// Whether something was written.
+    #[must_use]
+    pub const fn has_written(&self) -> bool {
+        matches!(self, Self::Applied { .. } | Self::Removed)
+    }
 }
 
 impl Update {
@@ -140,6 +153,7 @@ impl Update {
             taken: Vec::new(),
             posts: Vec::new(),
             starts: Vec::new(),
+            removal: None,
             hold,
         }
     }
@@ -196,12 +210,16 @@ impl Update {
     }
 
     /// What the update means: applies it to its run, whole or not at all. Posts to other runs and runs to start are
-    /// left to the caller (see [`Runs`](crate::repository::Runs)).
+    /// left to the caller (see [`Runs`](crate::repository::Runs)), and so is a run that is to go: the answer is then
+    /// [`Answer::Removed`].
     ///
     /// A back end that can hold a run as a value calls this; one that speaks SQL does the same in SQL.
     pub fn apply(&self, stored: &mut StoredRun) -> Answer {
         if let Some(refusal) = self.refusal(stored) {
             return refusal;
+        }
+        if let Some(removal) = self.removal {
+            return stored.remove(removal);
         }
         self.raise_epoch(stored);
         if self.guard != Guard::Post {

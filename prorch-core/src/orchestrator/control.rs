@@ -122,7 +122,7 @@ impl Orchestrator {
                 // Somebody claimed or changed it since it was read (or this did, by an answer that got lost): read it
                 // again.
                 Answer::Stale => unsure = unknown.map(|error| Unsure { update, error }).or(unsure),
-                Answer::Closed => return Err(Error::NotFound(id)),
+                Answer::Closed | Answer::Removed => return Err(Error::NotFound(id)),
                 Answer::Rejected(why) => return Err(refused(&why)),
             }
         }
@@ -142,10 +142,11 @@ impl Orchestrator {
             (Answer::Applied { .. }, _) => Ok(()),
             (Answer::Rejected(why), _) => Err(refused(&why)),
             // The run ended; it may have taken the message first.
-            (Answer::Closed | Answer::Stale, Some(unknown)) => Err(unknown.into()),
-            (Answer::Closed | Answer::Stale, None) => {
-                let status = self.read(id).await?.run.status();
-                Err(Error::Refused { run: id, refusal: Refusal { status, event: kind, undo: None } })
+            (Answer::Closed | Answer::Removed | Answer::Stale, Some(unknown)) => Err(unknown.into()),
+            (Answer::Closed | Answer::Removed | Answer::Stale, None) => {
+                let run = self.read(id).await?.run;
+                let (status, sealed) = (run.status(), run.sealed);
+                Err(Error::Refused { run: id, refusal: Refusal { status, event: kind, undo: None, sealed } })
             }
         }
     }
@@ -221,7 +222,7 @@ impl Unsure {
 /// Why a run is not cancelled that is being undone: it ends anyhow.
 fn undone_already(stored: &StoredRun) -> Refusal {
     let state = &stored.run.state;
-    Refusal { status: state.status, event: EventKind::Cancel, undo: state.undo_phase() }
+    Refusal { status: state.status, event: EventKind::Cancel, undo: state.undo_phase(), sealed: false }
 }
 
 fn refused(why: &str) -> Error {

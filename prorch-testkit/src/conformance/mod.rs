@@ -43,6 +43,10 @@ pub mod parts;
 #[doc(hidden)]
 pub mod undo;
 #[doc(hidden)]
+pub mod removal;
+#[doc(hidden)]
+pub mod ends;
+#[doc(hidden)]
 pub mod search;
 #[doc(hidden)]
 pub mod paging;
