@@ -7,8 +7,8 @@
 #[cfg(feature = "macros")]
 pub use prorch_macros::{pipeline, step};
 
-pub use prorch_core::config::OrchestratorConfig;
-pub use prorch_core::engine::{LeftRun, PassReport};
+pub use prorch_core::config::{OrchestratorConfig, Retention};
+pub use prorch_core::engine::{LeftRun, PassReport, PruneReport};
 pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
 pub use prorch_core::model::{NoRestart, RetryPolicy, RunId, Status};

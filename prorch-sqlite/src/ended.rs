@@ -98,7 +98,10 @@ mod tests {
     #[test]
     fn the_first_that_ended_are_found_by_the_index() {
         let plan = plan(OF_ONE);
-        assert!(plan.starts_with("SEARCH runs USING INDEX runs_ended (pipeline=? AND status=? AND ended_at>?"), "{plan}");
+        assert!(
+            plan.starts_with("SEARCH runs USING INDEX runs_ended (pipeline=? AND status=? AND ended_at>?"),
+            "{plan}"
+        );
         assert!(!plan.contains("USE TEMP B-TREE FOR ORDER BY"), "{plan}");
     }
 }

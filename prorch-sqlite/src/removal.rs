@@ -7,7 +7,8 @@ use crate::error::Fault;
 use crate::hot::Hot;
 
 /// No text is read for its length.
-const SIZES: &str = "SELECT position, ifnull(octet_length(state), 0) + ifnull(octet_length(output), 0) FROM records
+const SIZES: &str =
+    "SELECT position, ifnull(octet_length(state), 0) + ifnull(octet_length(output), 0) FROM records
     WHERE run = ?1 ORDER BY position LIMIT ?2";
 const REMOVE_RECORDS: &str = "DELETE FROM records WHERE run = ?1 AND position <= ?2";
 const HAS_RECORDS: &str = "SELECT 1 FROM records WHERE run = ?1";

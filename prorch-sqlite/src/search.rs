@@ -217,7 +217,9 @@ impl Conditions {
         if let (Order::Started, Some(Cursor(last))) = (filter.order, filter.after) {
             self.and("id > ?", [blob(last)]);
         }
-        if let (Order::Ended, Some(Cursor(last)), Some(from)) = (filter.order, filter.after, filter.ended_from) {
+        if let (Order::Ended, Some(Cursor(last)), Some(from)) =
+            (filter.order, filter.after, filter.ended_from)
+        {
             self.and("(ended_at, id) > (?, ?)", [time(from), blob(last)]);
         }
         let mut found = Vec::new();

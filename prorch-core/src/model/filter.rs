@@ -210,7 +210,9 @@ impl Filter {
     pub(crate) fn is_after(&self, run: &Run) -> bool {
         match (self.order, self.after, self.ended_from) {
             (Order::Started, Some(Cursor(last)), _) => run.id > last,
-            (Order::Ended, Some(Cursor(last)), Some(from)) => (run.state.ended_at, run.id) > (Some(from), last),
+            (Order::Ended, Some(Cursor(last)), Some(from)) => {
+                (run.state.ended_at, run.id) > (Some(from), last)
+            }
             _ => true,
         }
     }

@@ -32,7 +32,8 @@ impl Update {
     /// Why an update is rejected that removes a run which may go on.
     pub const NOT_ENDED: &str = "only a run that has ended is removed";
     /// Why an update is rejected that removes and does something else.
-    pub const ONLY_REMOVES: &str = "an update that removes a run does nothing else, and is guarded by its epoch";
+    pub const ONLY_REMOVES: &str =
+        "an update that removes a run does nothing else, and is guarded by its epoch";
 
     /// Whether what the update says of a removal can be done by any store.
     pub(crate) fn check_removal(&self) -> Result<(), Text> {

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
-    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, Status, StepPlan, StepRecord,
-    StoredRun, Text, Timestamp, UndoPhase,
+    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, Status, StepPlan,
+    StepRecord, StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.
@@ -61,7 +61,9 @@ pub fn transition(
         (Created | Pending, Event::Pause { .. }) => facts.pause(true),
         (Created | Pending, Event::Resume { .. }) => facts.pause(false),
         (Finished | Failed | Cancelled, Event::Remove(removal)) => facts.remove(removal),
-        (Failed, Event::Retry) if !sealed && undo == Some(UndoPhase::Stuck) => facts.undo_again(facts.no_cancels()),
+        (Failed, Event::Retry) if !sealed && undo == Some(UndoPhase::Stuck) => {
+            facts.undo_again(facts.no_cancels())
+        }
         (Failed, Event::Retry) if !sealed && undo.is_none() => facts.reopen(),
         (status, _) => return Err(Refusal { status, event: kind, undo, sealed }),
     })

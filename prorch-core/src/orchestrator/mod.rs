@@ -6,6 +6,7 @@ mod start;
 mod restart;
 mod handle;
 mod control;
+mod prune;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

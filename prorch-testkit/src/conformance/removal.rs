@@ -133,7 +133,10 @@ pub async fn a_run_with_many_records_goes_in_pieces<R: Repository>(bench: Bench<
     assert_eq!(bench.update(remove(&run, two)).await, applied(2), "a message or a mark is left");
     assert_eq!(records_of(&bench, 1).await, [0; 0]);
     let run = bench.row(1).await;
-    assert_eq!(bench.save([NewRun { key: Some(Text::from("k")), ..new_run(2) }]).await, [Saved::Known(id(1))]);
+    assert_eq!(
+        bench.save([NewRun { key: Some(Text::from("k")), ..new_run(2) }]).await,
+        [Saved::Known(id(1))]
+    );
     assert_eq!(bench.update(remove(&run, two)).await, Answer::Removed);
     assert_eq!(bench.get(1, Part::Row).await, None);
 }
