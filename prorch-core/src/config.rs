@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::model::{RetryPolicy, Run, StepPolicy};
 
+mod history;
 mod retention;
 
+pub use history::History;
 pub use retention::Retention;
 
 /// How an orchestrator works. Every setting has a default that suits most.
@@ -22,6 +24,7 @@ pub use retention::Retention;
 /// | [`crash_cap`](Self::crash_cap) | 5 | cut-off calls in a row until a run fails |
 /// | [`retention`](Self::retention) | none | which runs workers remove when they have ended long ago |
 /// | [`prune_every`](Self::prune_every) | 1 min | how often they do |
+/// | [`history`](Self::history) | 100 entries of a run | what is kept of what happened to runs |
 /// | [`max_payload`](Self::max_payload) | 1 MiB | the longest input, state or output, as JSON text |
 ///
 /// What `#[step(…)]` says about a step goes before the first three.
@@ -35,6 +38,7 @@ pub struct OrchestratorConfig {
     pub(crate) max_payload: usize,
     pub(crate) retention: Vec<Retention>,
     pub(crate) prune_every: Duration,
+    pub(crate) history: History,
 }
 
 impl Default for OrchestratorConfig {
@@ -48,6 +52,7 @@ impl Default for OrchestratorConfig {
             max_payload: 1 << 20,
             retention: Vec::new(),
             prune_every: Duration::from_mins(1),
+            history: History::default(),
         }
     }
 }
@@ -116,6 +121,13 @@ impl OrchestratorConfig {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention.push(retention);
+        self
+    }
+
+    /// What is kept of what happened to runs ([`Orchestrator::history`](crate::orchestrator::Orchestrator::history)).
+    #[must_use]
+    pub fn history(mut self, history: History) -> Self {
+        self.history = history;
         self
     }
 

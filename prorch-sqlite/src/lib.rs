@@ -25,6 +25,7 @@ mod hot;
 mod inbox;
 mod records;
 mod insert;
+mod history;
 mod removal;
 mod update;
 mod due;

@@ -13,7 +13,8 @@ const SIZES: &str =
 const REMOVE_RECORDS: &str = "DELETE FROM records WHERE run = ?1 AND position <= ?2";
 const HAS_RECORDS: &str = "SELECT 1 FROM records WHERE run = ?1";
 const REMOVE_MESSAGES: &str =
-    "DELETE FROM messages WHERE run = ?1 AND id IN (SELECT id FROM messages WHERE run = ?1 LIMIT ?2)";
+    "DELETE FROM messages WHERE run = ?1 AND id IN (SELECT id FROM messages WHERE run = ?1
+    ORDER BY taken DESC, CASE WHEN taken = 0 THEN seq END, id LIMIT ?2)";
 const HAS_MESSAGES: &str = "SELECT 1 FROM messages WHERE run = ?1";
 const REMOVE_INPUT: &str = "DELETE FROM inputs WHERE run = ?1";
 const REMOVE_RUN: &str = "DELETE FROM runs WHERE run = ?1";

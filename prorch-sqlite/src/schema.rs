@@ -145,7 +145,16 @@ CREATE TABLE messages (
     status INTEGER CHECK (status BETWEEN 0 AND 4), -- how it ended
     name TEXT,
     body TEXT,
+    sender TEXT,
     PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
+
+-- What happened to runs; what their rows and records say anyhow is not here.
+CREATE TABLE history (
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq >= 0), -- of what is missing in between there was too much to keep
+    entry TEXT NOT NULL, -- JSON
+    PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX messages_waiting ON messages (run, seq) WHERE taken = 0;

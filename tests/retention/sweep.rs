@@ -41,12 +41,18 @@ fn check(before: &Stored, now: &Stored, what: &str) {
         let parent = old.run.parent.map(|parent| parent.run);
         match now.get(id) {
             Some(stored) => {
-                assert!(parent.is_none_or(|parent| now.contains_key(&parent)), "{what}: {id} has lost its parent");
+                assert!(
+                    parent.is_none_or(|parent| now.contains_key(&parent)),
+                    "{what}: {id} has lost its parent"
+                );
                 assert!(stored.run.sealed || stored == old, "{what}: {id} is not as it was");
             }
             None => {
                 let sealed = |parent| now.get(&parent).is_none_or(|parent: &StoredRun| parent.run.sealed);
-                assert!(parent.is_none_or(sealed), "{what}: {id} is gone, and the one that started it may go on");
+                assert!(
+                    parent.is_none_or(sealed),
+                    "{what}: {id} is gone, and the one that started it may go on"
+                );
             }
         }
     }

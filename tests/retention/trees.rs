@@ -86,8 +86,15 @@ async fn a_run_stays_as_long_as_one_that_was_restarted_from_it() {
         let handle = scene.orchestrator.handle::<Chain>(new).await.unwrap();
         assert_eq!(handle.wait().await.unwrap(), 20, "which took over what a run of the old one handed on");
         scene.grow_old();
-        let (first, second) = (scene.prune().await.runs, scene.prune().await.runs);
-        assert_eq!((first + second, scene.count().await), (3, 0));
+        let newest = scene.orchestrator.restart(new).from("signed").await.unwrap().id();
+        scene.work().await;
+        scene.grow_old();
+        let report = scene.prune().await;
+        assert_eq!((report.runs, report.kept), (0, 2), "what the third took over may be one of the first");
+        scene.orchestrator.cancel(newest, "enough").await.unwrap();
+        scene.grow_old();
+        let gone = [scene.prune().await.runs, scene.prune().await.runs, scene.prune().await.runs];
+        assert_eq!((gone.iter().sum::<u64>(), scene.count().await), (4, 0));
     })
     .await;
 }

@@ -155,10 +155,8 @@ pub(crate) async fn large(repository: &impl Repository, records: u32, clock: &Ma
     use prorch::testing::Clock;
     let (id, now) = (RunId::from_bytes([9; 16]), clock.now());
     let places = (0..records).map(|item| Position { stage: 0, item });
-    let records = places.map(|at| StepRecord {
-        status: Status::Finished,
-        ..StepRecord::new(at, Text::from("item"), now)
-    });
+    let records = places
+        .map(|at| StepRecord { status: Status::Finished, ..StepRecord::new(at, Text::from("item"), now) });
     let new = NewRun::new(id, definition_key("large", ["item"]), Text::from("1"), now);
     repository.save(vec![NewRun { records: records.collect(), ..new }]).await.unwrap();
     let row = repository.get(id, Part::Row).await.unwrap().unwrap().run;

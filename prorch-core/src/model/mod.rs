@@ -28,12 +28,14 @@ mod restart;
 mod undo;
 mod undo_agenda;
 mod undoing;
+mod history;
 
 pub use agenda::{Agenda, agenda, first_record};
 pub use decision::{Decision, Next};
 pub use event::{Event, EventKind, Refusal};
 pub use filter::{Cursor, DEFAULT_PAGE, Filter, Order, Page};
 pub use fit::{Fit, Here};
+pub use history::{Append, Happened, HistoryEntry, HistoryKind, MAX_HISTORY_TEXT, history_of};
 pub use id::{Epoch, Locator, MessageId, RunId, WorkerId};
 pub use list::{FIRST_VERSION, ListedForm, ListedKind, ListedStage, ListedStep, StepList, type_name};
 pub use message::{Mail, Message};

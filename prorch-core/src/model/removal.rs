@@ -43,7 +43,8 @@ impl Update {
             && self.removed.is_empty()
             && self.taken.is_empty()
             && self.posts.is_empty()
-            && self.starts.is_empty();
+            && self.starts.is_empty()
+            && self.history.is_none();
         match (self.removal, self.guard) {
             (None, _) => Ok(()),
             (Some(_), Guard::Idle(_)) if is_alone => Ok(()),

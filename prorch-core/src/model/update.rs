@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, Removal, RunId, RunState,
-    StepRecord, StoredRun, Text, Timestamp, WorkerId,
+    Append, Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, Removal, RunId,
+    RunState, StepRecord, StoredRun, Text, Timestamp, WorkerId,
 };
 
 /// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be
@@ -32,6 +32,9 @@ pub struct Update {
     pub posts: Vec<Post>,
     /// Runs to start.
     pub starts: Vec<NewRun>,
+    /// What it adds to the run's history, together with all else; nothing under [`Guard::Post`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Box<Append>>,
     /// What is removed of a run that has ended; then the update does nothing else, and its guard is [`Guard::Idle`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
@@ -123,7 +126,7 @@ pub enum Answer {
     /// The guard did not hold; nothing was written. To an update that was sent a second time this says *unknown*: the
     /// first one may have applied.
     Stale,
-    /// The run is not there, or it ended and the update was a message; nothing was written.
+    /// The run is not there, or it ended and the update was a message, or it is being removed; nothing was written.
     Closed,
     /// The store can't take what the update wants to write; nothing was written.
     Rejected(Text),
@@ -153,6 +156,7 @@ impl Update {
             taken: Vec::new(),
             posts: Vec::new(),
             starts: Vec::new(),
+            history: None,
             removal: None,
             hold,
         }
@@ -181,6 +185,10 @@ impl Update {
         self.taken.extend(later.taken);
         self.posts.extend(later.posts);
         self.starts.extend(later.starts);
+        match (&mut self.history, later.history) {
+            (Some(earlier), Some(later)) => earlier.entries.extend(later.entries),
+            (history, later) => *history = history.take().or(later),
+        }
         self.definition = later.definition.or(self.definition);
         Self { state: later.state.or(self.state), hold: later.hold, at: later.at, ..self }
     }
@@ -224,6 +232,9 @@ impl Update {
         self.raise_epoch(stored);
         if self.guard != Guard::Post {
             self.write(stored);
+            if let Some(append) = &self.history {
+                stored.append(append);
+            }
         }
         for post in self.posts.iter().filter(|post| post.to == self.run) {
             stored.receive(&post.message);
@@ -247,6 +258,9 @@ impl Update {
         };
         if !holds {
             return Some(refusal);
+        }
+        if run.sealed && self.removal.is_none() {
+            return Some(Answer::Closed);
         }
         let moves = self.definition.as_ref().is_some_and(|new| new.pipeline != run.definition.pipeline);
         (moves && self.guard != Guard::Post).then(|| Answer::Rejected(Text::from(Self::OTHER_PIPELINE)))
@@ -314,6 +328,14 @@ impl Update {
 }
 
 impl StoredRun {
+    fn append(&mut self, append: &Append) {
+        let next = self.history.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        self.history.extend((next..).zip(append.entries.iter().cloned()));
+        let last = self.history.last_key_value().map_or(0, |(last, _)| *last);
+        let gap = append.gap(last);
+        self.history.retain(|number, _| !gap.contains(number));
+    }
+
     /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message, or
     /// the message is nothing to wake it for ([`Message::wakes`]). A pause that keeps an idle run from being claimed for it
     /// is lifted ([`Message::unpauses`]).

@@ -167,6 +167,9 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
         text(state.output.as_ref(), "the run's output")?;
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
+    let entries = update.history.iter().flat_map(|append| &append.entries);
+    let mut texts = entries.flat_map(|entry| [&entry.step, &entry.text, &entry.sender]);
+    texts.try_for_each(|part| text(part.as_ref(), "an entry of the history"))?;
     update.definition.as_ref().map_or(Ok(()), check_definition)?;
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)

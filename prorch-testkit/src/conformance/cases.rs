@@ -197,6 +197,13 @@ macro_rules! conformance {
                     pages_by_end_go_on_behind_the_last,
                     children_and_restarted_runs_are_found_by_where_they_come_from,
                 ]
+                history: [
+                    it_grows_with_the_updates_that_apply,
+                    an_entry_is_kept_to_the_letter,
+                    of_too_many_the_first_and_the_last_are_kept,
+                    it_goes_with_the_run,
+                    a_message_says_who_sent_it,
+                ]
                 search: [
                     an_empty_filter_finds_all,
                     by_status,

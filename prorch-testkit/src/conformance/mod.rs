@@ -47,6 +47,8 @@ pub mod removal;
 #[doc(hidden)]
 pub mod ends;
 #[doc(hidden)]
+pub mod history;
+#[doc(hidden)]
 pub mod search;
 #[doc(hidden)]
 pub mod paging;

@@ -115,6 +115,10 @@ pub async fn a_seal_keeps_all_and_raises_the_epoch<R: Repository>(bench: Bench<R
     assert_eq!(records_of(&bench, 1).await, [0, 1]);
     let found = |sealed| prorch_core::repository::Filter { sealed: Some(sealed), ..Default::default() };
     assert_eq!((bench.find(&found(true)).await, bench.find(&found(false)).await), (vec![1], vec![2]));
+    let retried = prorch_core::repository::RunState { status: Status::Pending, ..run.state.clone() };
+    let revive = Update { state: Some(retried), removal: None, ..remove(&sealed, Removal::Seal) };
+    assert_eq!(bench.update(revive).await, Answer::Closed, "nothing happens to it any more");
+    assert_eq!(bench.row(1).await, sealed);
     let claimed = bench.claimed(&request(10, at(1_000))).await;
     assert_eq!(claimed, NONE);
     assert_eq!(bench.update(remove(&sealed, ALL)).await, Answer::Removed);
