@@ -18,7 +18,7 @@ macro_rules! run_columns {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
          fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
          parent_position, origin, origin_step, key, stuck, cause_kind, cause_step, cause, metadata, \
-         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo"
+         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo, sealed"
     };
 }
 /// The columns of [`record`], in its order.
@@ -243,6 +243,7 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
     let input = columns.text()?;
     let output = columns.maybe_text()?;
     let undo = columns.undo()?;
+    let sealed = columns.flag()?;
     let state =
         RunState { status, output, cause, metadata, paused, crashes, stuck, fan, undo, started_at, ended_at };
     let run = Run {
@@ -259,6 +260,7 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
         lease,
         due_at,
         inbox_seq,
+        sealed,
     };
     Ok((locator, run))
 }

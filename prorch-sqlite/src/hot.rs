@@ -8,10 +8,10 @@ use crate::columns::Columns;
 use crate::error::Fault;
 
 /// By its place, which a claim brought. The id is compared, because a place may be another run's after a clean-up.
-const BY_PLACE: &str = "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused FROM runs
+const BY_PLACE: &str =
+    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, sealed FROM runs
     WHERE run = ?1 AND id = ?2";
-const BY_ID: &str =
-    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused FROM runs WHERE id = ?1";
+const BY_ID: &str = "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, sealed FROM runs WHERE id = ?1";
 const WRITE: &str = "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
     paused = ?7 WHERE run = ?1";
 
@@ -26,6 +26,7 @@ pub(crate) struct Hot {
     pub(crate) due_at: Option<Timestamp>,
     pub(crate) inbox_seq: u64,
     pub(crate) paused: bool,
+    pub(crate) sealed: bool,
 }
 
 impl Hot {
@@ -36,8 +37,8 @@ impl Hot {
         let epoch = Epoch(columns.bits()?);
         let lease = columns.lease()?;
         let (due_at, lease) = columns.due(lease)?;
-        let (inbox_seq, paused) = (columns.bits()?, columns.flag()?);
-        Ok(Self { place, status, epoch, lease, due_at, inbox_seq, paused })
+        let (inbox_seq, paused, sealed) = (columns.bits()?, columns.flag()?, columns.flag()?);
+        Ok(Self { place, status, epoch, lease, due_at, inbox_seq, paused, sealed })
     }
 
     /// The lease as its two columns.

@@ -1,14 +1,18 @@
 //! Updates: what `Update::apply` in core says, in SQL.
 
-use prorch_core::repository::{Answer, Guard, Hold, Locator, RecordWrite, RunState, Timestamp, Update};
+use prorch_core::repository::{
+    Answer, Guard, Hold, Locator, RecordWrite, Removal, RunState, Timestamp, Update,
+};
 use rusqlite::{Connection, Statement, params};
 
 use crate::codes::{cause_code, metadata_text, status_code, undo_text};
 use crate::definitions::Definitions;
 use crate::error::Fault;
+use crate::history::Histories;
 use crate::hot::{Hot, HotRows};
 use crate::inbox::Inboxes;
 use crate::insert::Inserts;
+use crate::removal::Removals;
 
 const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
@@ -26,6 +30,8 @@ pub(crate) struct Updates<'c> {
     hot: HotRows<'c>,
     inboxes: Inboxes<'c>,
     pub(crate) inserts: Inserts<'c>,
+    removals: Removals<'c>,
+    histories: Histories<'c>,
     write_state: Statement<'c>,
     write_undo: Statement<'c>,
     write_definition: Statement<'c>,
@@ -37,6 +43,8 @@ impl<'c> Updates<'c> {
             hot: HotRows::prepare(connection)?,
             inboxes: Inboxes::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
+            removals: Removals::prepare(connection)?,
+            histories: Histories::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
             write_undo: connection.prepare(WRITE_UNDO)?,
             write_definition: connection.prepare(WRITE_DEFINITION)?,
@@ -52,6 +60,9 @@ impl<'c> Updates<'c> {
         let Some(found) = self.hot.find(update.locator, update.run)? else { return Ok(Answer::Closed) };
         if let Some(refusal) = refusal(&found, update) {
             return Ok(refusal);
+        }
+        if let Some(removal) = update.removal {
+            return self.remove(&found, removal);
         }
         let mut hot = found;
         if update.guard != Guard::Post {
@@ -76,6 +87,14 @@ impl<'c> Updates<'c> {
         Ok(Answer::Applied { inbox_seq: hot.inbox_seq })
     }
 
+    fn remove(&mut self, found: &Hot, removal: Removal) -> Result<Answer, Fault> {
+        let answer = self.removals.remove(found, removal)?;
+        if answer == Answer::Removed {
+            self.histories.remove(found.place)?;
+        }
+        Ok(answer)
+    }
+
     /// Writes what hangs on the run, and says in `hot` what becomes of its row.
     fn write_parts(&mut self, hot: &mut Hot, update: &Update) -> Result<(), Fault> {
         if let Guard::Idle(epoch) | Guard::Again(epoch, _) = update.guard {
@@ -89,6 +108,9 @@ impl<'c> Updates<'c> {
         }
         for record in update.records.iter().map(RecordWrite::record) {
             self.inserts.records.write(hot.place, record)?;
+        }
+        if let Some(append) = &update.history {
+            self.histories.append(hot.place, append)?;
         }
         self.inboxes.take(hot.place, &update.taken)
     }
@@ -164,7 +186,10 @@ fn refusal(hot: &Hot, update: &Update) -> Option<Answer> {
         }
         Guard::Post => (!hot.status.is_terminal(), Answer::Closed),
     };
-    (!holds).then_some(refusal)
+    if !holds {
+        return Some(refusal);
+    }
+    (hot.sealed && update.removal.is_none()).then_some(Answer::Closed)
 }
 
 /// What becomes of the claim. All of it is read from the row under the write lock, so no wake-up is lost.

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Compensation, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite,
-    Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
+    Answer, Compensation, Definition, Filter, Guard, Kin, MAX_NAME_BYTES, Mail, NewRun, Page, Part,
+    RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -16,6 +16,7 @@ pub struct Runs {
     /// Those that have not ended: what is searched most is not to slow down with what has been done.
     active: BTreeSet<RunId>,
     by_key: HashMap<(Text, Text), RunId>,
+    kin: Kin,
 }
 
 impl Runs {
@@ -51,6 +52,14 @@ impl Runs {
             let active = self.active.iter().filter_map(|id| self.by_id.get(id));
             return filter.page(active.map(|stored| &stored.run));
         }
+        if let Some((found, in_order)) = self.kin.candidates(filter) {
+            let found = found.filter_map(|id| self.by_id.get(&id)).map(|stored| &stored.run);
+            if !in_order || filter.total {
+                return filter.page(found);
+            }
+            let found = found.filter(|run| filter.matches(run) && filter.is_after(run));
+            return filter.page(found.take(filter.limit + 1));
+        }
         filter.page(self.by_id.values().map(|stored| &stored.run))
     }
 
@@ -77,7 +86,17 @@ impl Runs {
         if !stored.run.status().is_terminal() {
             self.active.insert(id);
         }
+        self.kin.put(&stored.run);
         self.by_id.insert(id, stored);
+    }
+
+    fn remove(&mut self, id: RunId) {
+        let Some(StoredRun { run, .. }) = self.by_id.remove(&id) else { return };
+        self.active.remove(&id);
+        self.kin.remove(&run);
+        if let Some(key) = run.key {
+            self.by_key.remove(&(run.definition.pipeline, key));
+        }
     }
 
     fn apply(&mut self, update: &Update) -> Answer {
@@ -85,7 +104,13 @@ impl Runs {
             return Answer::Rejected(why);
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
+        let ended_at = stored.run.state.ended_at;
         let answer = update.apply(stored);
+        if answer == Answer::Removed {
+            self.remove(update.run);
+            return answer;
+        }
+        self.kin.ended(&stored.run, ended_at);
         if stored.run.status().is_terminal() {
             self.active.remove(&update.run);
         } else {
@@ -135,12 +160,16 @@ impl From<Runs> for Vec<StoredRun> {
 ///
 /// The reason, for [`Answer::Rejected`].
 pub fn check_update(update: &Update) -> Result<(), Text> {
+    update.check_removal()?;
     update.records.iter().map(RecordWrite::record).try_for_each(check_record)?;
     if let Some(state) = &update.state {
         text(state.cause.as_ref().map(|cause| &cause.text), "the reason of the end")?;
         text(state.output.as_ref(), "the run's output")?;
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
+    let entries = update.history.iter().flat_map(|append| &append.entries);
+    let mut texts = entries.flat_map(|entry| [&entry.step, &entry.text, &entry.sender]);
+    texts.try_for_each(|part| text(part.as_ref(), "an entry of the history"))?;
     update.definition.as_ref().map_or(Ok(()), check_definition)?;
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
