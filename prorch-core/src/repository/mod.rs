@@ -11,6 +11,7 @@ mod contract;
 mod erased;
 mod error;
 mod health;
+mod gates;
 mod runs;
 mod memory;
 mod handed;
@@ -29,10 +30,10 @@ pub use runs::{Runs, check_new, check_update};
 pub(crate) use handed::{HandedError, handed_on_by_run, handed_on_by_stage};
 
 pub use crate::model::{
-    Answer, Cause, CauseKind, Child, Compensation, Cursor, DEFAULT_PAGE, Definition, Epoch, Fan, Filter,
-    Guard, Hold, Lease, Locator, MAX_REASON, MAX_TAKEN_BYTES, MAX_TAKEN_RECORDS, Mail, Message, MessageId,
-    Metadata, NewRun, Order, Origin, Page, Parent, Part, Position, Post, RecordWrite, Run, RunId, RunState,
-    Status, StepProgress, StepRecord, StoredRun, Text, Timestamp, Undo, UndoPhase, Update, WorkerId,
+    Answer, Blocked, Cap, Cause, CauseKind, Child, Compensation, Cursor, DEFAULT_PAGE, Definition, Epoch, Fan, Filter, Gate,
+    Guard, Hold, Lease, LimitKind, Limits, Locator, MAX_REASON, MAX_TAKEN_BYTES, MAX_TAKEN_RECORDS, Mail, Message, MessageId,
+    Metadata, NewRun, Order, Origin, Page, Parent, Part, Permits, Position, Post, Rate, Rated, RecordWrite, Run, RunId, RunState,
+    Status, StepProgress, StepRecord, StoredRun, Text, Timestamp, Undo, UndoPhase, Update, Want, Wants, WorkerId,
     definition_key,
 };
 

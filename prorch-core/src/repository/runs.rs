@@ -2,20 +2,33 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::gates::Gates;
 use super::{
-    Answer, Compensation, Definition, Filter, Guard, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite,
+    Answer, Compensation, Definition, Filter, Guard, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite,
     Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
 /// of, and a store on one file can be.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<StoredRun>", into = "Vec<StoredRun>")]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Runs {
     by_id: BTreeMap<RunId, StoredRun>,
     /// Those that have not ended: what is searched most is not to slow down with what has been done.
     active: BTreeSet<RunId>,
     by_key: HashMap<(Text, Text), RunId>,
+    /// What is taken of the limits.
+    gates: Gates,
+    /// How often a run was handed what another one gave back.
+    handed_over: u64,
+}
+
+/// What of [`Runs`] is kept.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    runs: Vec<StoredRun>,
+    #[serde(default)]
+    limits: Gates,
 }
 
 impl Runs {
@@ -85,7 +98,14 @@ impl Runs {
             return Answer::Rejected(why);
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
-        let answer = update.apply(stored);
+        let before = stored.run.permits.clone();
+        let answer = if update.is_claim() {
+            claim(&mut self.gates, stored, update)
+        } else {
+            update.apply(stored)
+        };
+        let is_claim = update.is_claim();
+        let after = stored.run.permits.clone();
         if stored.run.status().is_terminal() {
             self.active.remove(&update.run);
         } else {
@@ -95,7 +115,41 @@ impl Runs {
             self.start(update);
             self.send(update);
         }
+        for key in before.held().filter(|key| !after.held().any(|kept| kept == *key)) {
+            self.gates.free(key);
+            self.hand_over(key);
+        }
+        if is_claim {
+            // It may have said that there is more room than there was.
+            after.held().for_each(|key| self.hand_over(key));
+            after.blocked.iter().for_each(|blocked| self.hand_over(&blocked.by));
+        }
         answer
+    }
+
+    /// Gives what is free of a limit to the runs that wait for it, the most urgent first, and the longest due among those.
+    /// They have it from now on, whoever claims them.
+    fn hand_over(&mut self, key: &Text) {
+        if LimitKind::of(key) == LimitKind::Rate {
+            return;
+        }
+        while self.gates.has_room(key) {
+            let waiting = self.active.iter().filter_map(|id| self.by_id.get(id)).map(|stored| &stored.run);
+            let waiting = waiting.filter(|run| {
+                !run.state.paused && run.permits.blocked.as_ref().is_some_and(|blocked| blocked.by == *key)
+            });
+            let Some(first) = waiting.min_by_key(|run| (run.priority, run.due_at, run.id)) else { return };
+            let id = first.id;
+            let Some(stored) = self.by_id.get_mut(&id).filter(|_| self.gates.hand_over(key)) else { return };
+            stored.run.permits.blocked = None;
+            stored.run.permits.take(key.clone());
+            self.handed_over += 1;
+        }
+    }
+
+    /// How often a run was handed what another one gave back of a limit: each time it became due.
+    pub(super) const fn handed_over(&self) -> u64 {
+        self.handed_over
     }
 
     /// Starts what the update starts; one that has no fence starts nothing.
@@ -115,17 +169,36 @@ impl Runs {
     }
 }
 
-impl From<Vec<StoredRun>> for Runs {
-    fn from(runs: Vec<StoredRun>) -> Self {
-        let mut map = Self::default();
-        runs.into_iter().for_each(|stored| map.put(stored));
+impl From<Stored> for Runs {
+    fn from(stored: Stored) -> Self {
+        let mut map = Self { gates: stored.limits, ..Self::default() };
+        stored.runs.into_iter().for_each(|stored| map.put(stored));
         map
     }
 }
 
-impl From<Runs> for Vec<StoredRun> {
+impl From<Runs> for Stored {
     fn from(runs: Runs) -> Self {
-        runs.by_id.into_values().collect()
+        Self { limits: runs.gates, runs: runs.by_id.into_values().collect() }
+    }
+}
+
+/// A claim, if the limits let it; else the run waits.
+fn claim(gates: &mut Gates, stored: &mut StoredRun, update: &Update) -> Answer {
+    if let Some(refusal) = update.refusal(stored) {
+        return refusal;
+    }
+    let limits = update.limits.as_deref().cloned().unwrap_or_default();
+    match gates.admit(&limits.wants(stored), update.at) {
+        Ok(taken) => {
+            let answer = update.apply(stored);
+            taken.into_iter().for_each(|key| stored.run.permits.take(key));
+            answer
+        }
+        Err(blocked) => {
+            stored.run.park(blocked);
+            Answer::Full
+        }
     }
 }
 
