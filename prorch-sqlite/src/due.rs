@@ -356,6 +356,7 @@ mod tests {
             lease: Duration::from_secs(30),
             now,
             due_by: now,
+            limits: std::sync::Arc::default(),
             leases: prorch_core::repository::Leases::ByTime,
         }
     }

@@ -228,6 +228,7 @@ impl Pair {
             crashes: self.dice.roll(4) as u32,
             stuck: self.dice.maybe(Dice::text),
             fan: self.dice.maybe(Dice::fan),
+            starts: self.dice.maybe(Dice::name),
             undo: if self.dice.one_in(3) { Some(Box::new(self.dice.undo())) } else { None },
             started_at: old.started_at,
             ended_at: status.is_terminal().then_some(self.now),
@@ -339,6 +340,7 @@ impl Pair {
             lease: length,
             now: self.now,
             due_by: self.now.saturating_sub(earlier),
+            limits: std::sync::Arc::default(),
         }
     }
 
