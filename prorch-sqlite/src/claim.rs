@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use prorch_core::model::{MAX_REASON, bounded};
-use prorch_core::repository::{Answer, Claim, ClaimRequest, Lease, Run, StoredRun, Timestamp};
+use prorch_core::repository::{Answer, Claim, ClaimRequest, Lease, MAX_BATCH_ROWS, Run, StoredRun, Timestamp};
 use rusqlite::{Connection, Statement, params};
 
 use crate::codes::{micros, status_code};
 use crate::definitions::Definitions;
 use crate::due::{Candidate, Due};
 use crate::error::Fault;
+use crate::gates::Gates;
 use crate::read::Reads;
 
 const TAKE: &str =
@@ -20,6 +21,15 @@ const PUT_OFF: &str =
 
 /// How long a row that can't be read is left alone.
 const LEAVE_FOR: Duration = Duration::from_secs(60);
+
+/// What became of a run that was to be claimed.
+enum Taken {
+    Claimed(Box<Claim>),
+    /// It met a full limit.
+    Waits,
+    /// It can't be claimed after all.
+    Gone,
+}
 
 pub(crate) struct Claims<'c> {
     connection: &'c Connection,
@@ -38,65 +48,90 @@ impl<'c> Claims<'c> {
         })
     }
 
-    /// Claims what is due. A row that can't be read is put off, and the next in line gets its place.
+    /// Claims what is due. A row that can't be read is put off, one that met a full limit waits, and the next in line gets its
+    /// place. Of many that are to wait so many are passed as one transaction should write; the next claim goes on there.
     pub(crate) fn claim(
         &mut self,
         definitions: &mut Definitions<'_>,
+        gates: &mut Gates<'_>,
         request: &ClaimRequest,
     ) -> Result<Vec<Claim>, Fault> {
         let mut claims = Vec::new();
         let mut rest = request.clone();
+        let mut passed = 0;
+        gates.let_through(definitions, request)?;
         loop {
             let candidates = self.due.candidates(definitions, &rest)?;
-            let unreadable = self.take_all(definitions, &rest, &candidates, &mut claims)?;
+            let put_off = self.take_all(definitions, gates, &rest, &candidates, &mut claims)?;
+            passed += put_off;
             rest.limit = request.limit.saturating_sub(claims.len());
             rest.by_age = request.by_age.min(rest.limit);
             rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
-            if unreadable == 0 || rest.limit == 0 {
+            if put_off == 0 || rest.limit == 0 || passed >= MAX_BATCH_ROWS {
                 return Ok(claims);
             }
         }
     }
 
-    /// Takes the candidates and says how many of them could not be read.
+    /// Takes the candidates and says how many of them could not be read, or met a full limit.
     fn take_all(
         &mut self,
         definitions: &mut Definitions<'_>,
+        gates: &mut Gates<'_>,
         request: &ClaimRequest,
         candidates: &[Candidate],
         claims: &mut Vec<Claim>,
     ) -> Result<usize, Fault> {
-        let mut unreadable = 0;
+        let mut put_off = 0;
         for candidate in candidates {
-            match self.take(definitions, request, candidate.place) {
-                Ok(claim) => claims.extend(claim),
+            match self.take(definitions, gates, request, candidate.place) {
+                Ok(Taken::Claimed(claim)) => claims.push(*claim),
+                Ok(Taken::Waits) => put_off += 1,
+                Ok(Taken::Gone) => {}
                 Err(fault @ Fault::Unreadable { .. }) => {
                     self.put_off(candidate.place, &fault, request.now)?;
-                    unreadable += 1;
+                    put_off += 1;
                 }
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(unreadable)
+        Ok(put_off)
     }
 
     /// Reads the run whole and only then takes it: one that can't be read is never held.
     fn take(
         &mut self,
         definitions: &mut Definitions<'_>,
+        gates: &mut Gates<'_>,
         request: &ClaimRequest,
         place: i64,
-    ) -> Result<Option<Claim>, Fault> {
-        let Some((locator, run)) = self.reads.at(definitions, place)? else { return Ok(None) };
+    ) -> Result<Taken, Fault> {
+        let Some((locator, run)) = self.reads.at(definitions, place)? else { return Ok(Taken::Gone) };
+        if run.lease.is_some_and(|lease| lease.is_live(request.now)) {
+            return Ok(Taken::Gone);
+        }
         let bare = StoredRun::bare(run, locator);
         let mut stored = self.reads.work(bare)?;
+        let limits = request.limits.get(&stored.run.definition.pipeline);
+        let is_limited = limits.is_some() || !stored.run.permits.is_empty();
+        let wants = is_limited.then(|| limits.cloned().unwrap_or_default().wants(&stored)).unwrap_or_default();
+        let taken = match gates.admit(&wants, request.now)? {
+            Ok(taken) => taken,
+            Err(blocked) => {
+                gates.park(place, stored.run, blocked)?;
+                return Ok(Taken::Waits);
+            }
+        };
         let lease = Lease::new(request.holder, request.now, request.lease);
-        let update = stored.run.claim(lease, request.now);
-        if !matches!(update.apply(&mut stored), Answer::Applied { .. }) {
-            return Ok(None);
+        let before = stored.run.permits.clone();
+        if !matches!(stored.run.claim(lease, request.now).apply(&mut stored), Answer::Applied { .. }) {
+            return Ok(Taken::Gone);
         }
+        taken.into_iter().for_each(|key| stored.run.permits.take(key));
         self.write(place, &stored.run, lease)?;
-        Ok(Some(Claim { stored }))
+        gates.settle(place, &before, &stored.run.permits)?;
+        gates.widen(&stored.run.permits)?;
+        Ok(Taken::Claimed(Box::new(Claim { stored })))
     }
 
     fn write(&mut self, place: i64, run: &Run, lease: Lease) -> Result<(), Fault> {
