@@ -1,6 +1,6 @@
 //! The limits that a pipeline and its steps declare.
 
-use super::PipelineDefinition;
+use super::{Member, PipelineDefinition, Stage};
 use crate::model::{Begins, Cap, Limits, Text};
 
 impl PipelineDefinition {
@@ -20,9 +20,15 @@ impl PipelineDefinition {
     /// What its runs have to respect.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        let rated = self.members().filter_map(super::Member::rated);
+        let rated = self.members().filter_map(Member::rated);
         let rates = rated.map(|rated| (rated.key, rated.rate)).collect();
         Limits { running: self.running.clone(), calls: self.calls.clone(), rates }
+    }
+
+    /// A step with a rate that does not stand alone in its stage: a claim begins one start, not many.
+    pub(crate) fn rated_among_many(&self) -> Option<&'static str> {
+        let many = self.stages.iter().filter(|stage| stage.alone().is_none());
+        many.flat_map(Stage::members).find(|member| member.rated().is_some()).map(Member::name)
     }
 
     /// What its limits look at when a run of it is started.

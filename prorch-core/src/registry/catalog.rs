@@ -54,6 +54,9 @@ impl Catalog {
         if let Some(other) = known.own.get(&name) {
             return same_or_duplicate(other.pipeline, pipeline).map(|()| false);
         }
+        if let Some(step) = pipeline.rated_among_many() {
+            return Err(Error::RateAmongMany { pipeline: pipeline.name(), step });
+        }
         let own = Arc::new(Known::own(pipeline, &self.defaults));
         known.by_definition.insert(own.plan.definition.clone(), own.clone());
         known.own.insert(name, own);
