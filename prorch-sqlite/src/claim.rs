@@ -61,7 +61,11 @@ impl<'c> Claims<'c> {
         let mut passed = 0;
         gates.let_through(definitions, request)?;
         loop {
-            let candidates = self.due.candidates(definitions, &rest)?;
+            let mut candidates = self.due.candidates(definitions, &rest)?;
+            if !request.limits.is_empty() {
+                // Where a limit has less room than there are, the most urgent get it.
+                candidates.sort_unstable();
+            }
             let put_off = self.take_all(definitions, gates, &rest, &candidates, &mut claims)?;
             passed += put_off;
             rest.limit = request.limit.saturating_sub(claims.len());
@@ -129,7 +133,7 @@ impl<'c> Claims<'c> {
         }
         taken.into_iter().for_each(|key| stored.run.permits.take(key));
         self.write(place, &stored.run, lease)?;
-        gates.settle(place, &before, &stored.run.permits)?;
+        gates.settle(place, &before, &stored.run.permits, &stored.run.permits)?;
         gates.widen(&stored.run.permits)?;
         Ok(Taken::Claimed(Box::new(Claim { stored })))
     }

@@ -89,15 +89,20 @@ impl<'c> Gates<'c> {
         Ok(Ok(taken))
     }
 
-    /// Writes what has become of a run's permits, and hands on what it gave back.
-    pub(crate) fn settle(&mut self, place: i64, before: &Permits, after: &Permits) -> Result<(), Fault> {
-        if before == after {
-            return Ok(());
+    /// Writes what has become of a run's permits, and hands on what it gave back of those that it `counted` under.
+    pub(crate) fn settle(
+        &mut self,
+        place: i64,
+        stored: &Permits,
+        counted: &Permits,
+        after: &Permits,
+    ) -> Result<(), Fault> {
+        if stored != after {
+            let Permits { running, calls, blocked } = after;
+            let blocked = blocked.as_ref().map(|blocked| &*blocked.by);
+            self.write_permits.execute(params![place, running.as_deref(), calls.as_deref(), blocked])?;
         }
-        let Permits { running, calls, blocked } = after;
-        let blocked = blocked.as_ref().map(|blocked| &*blocked.by);
-        self.write_permits.execute(params![place, running.as_deref(), calls.as_deref(), blocked])?;
-        for key in before.held().filter(|key| !after.held().any(|kept| kept == *key)) {
+        for key in counted.held().filter(|key| !after.held().any(|kept| kept == *key)) {
             let gate = self.gate(key)?;
             self.put(key, Gate { taken: gate.taken.saturating_sub(1), ..gate }, None)?;
             self.hand_over(key)?;
@@ -112,7 +117,7 @@ impl<'c> Gates<'c> {
         if was_held {
             self.end_lease.execute(params![place, run.epoch.0.cast_signed(), run.state.crashes])?;
         }
-        self.settle(place, &before, &run.permits)?;
+        self.settle(place, &before, &before, &run.permits)?;
         self.widen(&run.permits)
     }
 

@@ -58,14 +58,15 @@ impl<'c> Updates<'c> {
         if let Some(refusal) = refusal(&found, update) {
             return Ok(refusal);
         }
-        let mut hot = found.clone();
-        if update.is_claim() && !self.admit(definitions, gates, &mut hot, update)? {
-            return Ok(Answer::Full);
-        }
+        let (mut hot, mut counted) = (found.clone(), found.permits.clone());
         if update.guard != Guard::Post {
             if !self.write_definition(definitions, hot.place, update)? {
                 return Ok(Answer::Rejected(Update::OTHER_PIPELINE.into()));
             }
+            if update.is_claim() && !self.admit(definitions, gates, &mut hot, update)? {
+                return Ok(Answer::Full);
+            }
+            counted.clone_from(&hot.permits);
             self.write_parts(&mut hot, update)?;
         }
         for post in update.posts.iter().filter(|post| post.to == update.run) {
@@ -77,7 +78,7 @@ impl<'c> Updates<'c> {
             _ if hot != found => self.hot.write(&hot)?,
             _ => {}
         }
-        gates.settle(hot.place, &found.permits, &hot.permits)?;
+        gates.settle(hot.place, &found.permits, &counted, &hot.permits)?;
         if update.is_claim() {
             gates.widen(&hot.permits)?;
         }
@@ -184,7 +185,7 @@ impl<'c> Updates<'c> {
             self.inboxes.receive(&mut hot, &post.message)?;
             if hot != found {
                 self.hot.write(&hot)?;
-                gates.settle(hot.place, &found.permits, &hot.permits)?;
+                gates.settle(hot.place, &found.permits, &found.permits, &hot.permits)?;
             }
         }
         Ok(())

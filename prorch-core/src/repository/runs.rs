@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gates::Gates;
 use super::{
-    Answer, Compensation, Definition, Filter, Guard, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page, Part, RecordWrite,
+    Answer, Compensation, Definition, Filter, Guard, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Permits, RecordWrite,
     Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
 };
 
@@ -98,13 +98,13 @@ impl Runs {
             return Answer::Rejected(why);
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
-        let before = stored.run.permits.clone();
-        let answer = if update.is_claim() {
-            claim(&mut self.gates, stored, update)
+        let mut before = stored.run.permits.clone();
+        let is_claim = update.is_claim();
+        let answer = if is_claim {
+            claim(&mut self.gates, stored, &mut before, update)
         } else {
             update.apply(stored)
         };
-        let is_claim = update.is_claim();
         let after = stored.run.permits.clone();
         if stored.run.status().is_terminal() {
             self.active.remove(&update.run);
@@ -183,17 +183,17 @@ impl From<Runs> for Stored {
     }
 }
 
-/// A claim, if the limits let it; else the run waits.
-fn claim(gates: &mut Gates, stored: &mut StoredRun, update: &Update) -> Answer {
+/// A claim, if the limits let it; else the run waits. What it counts under is noted.
+fn claim(gates: &mut Gates, stored: &mut StoredRun, counted: &mut Permits, update: &Update) -> Answer {
     if let Some(refusal) = update.refusal(stored) {
         return refusal;
     }
     let limits = update.limits.as_deref().cloned().unwrap_or_default();
     match gates.admit(&limits.wants(stored), update.at) {
         Ok(taken) => {
-            let answer = update.apply(stored);
-            taken.into_iter().for_each(|key| stored.run.permits.take(key));
-            answer
+            taken.into_iter().for_each(|key| counted.take(key));
+            stored.run.permits = counted.clone();
+            update.apply(stored)
         }
         Err(blocked) => {
             stored.run.park(blocked);
@@ -215,6 +215,9 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
     update.definition.as_ref().map_or(Ok(()), check_definition)?;
+    if update.limits.is_some() && update.definition.is_some() {
+        return Err(Text::from("a claim within limits stores its run under no other definition"));
+    }
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
 }

@@ -49,7 +49,7 @@ fn of_tenant(n: u64, tenant: &str) -> NewRun {
 
 fn within(limits: &Limits, limit: usize, now: Timestamp) -> ClaimRequest {
     let limits = BTreeMap::from([(known().pipeline, limits.clone())]);
-    ClaimRequest { limits: Arc::new(limits), by_age: 0, ..request(limit, now) }
+    ClaimRequest { limits: Arc::new(limits), ..request(limit, now) }
 }
 
 fn millis(millis: i64) -> Timestamp {
