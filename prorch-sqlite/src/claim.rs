@@ -165,3 +165,69 @@ impl<'c> Claims<'c> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use prorch_core::repository::{Cap, Definition, Leases, Limits, Rate, Rated, Text, WorkerId};
+
+    use super::*;
+
+    /// One run of each tenant runs at a time.
+    fn request(limit: usize, now: i64) -> ClaimRequest {
+        let Rated { key, rate } = Rated::of("send", Rate::new(1, Duration::from_secs(1_000)));
+        let running = Some(Cap { most: 1, per: Some(Text::from("tenant")) });
+        let limits = Limits { running, rates: [(key, rate)].into(), ..Limits::default() };
+        let now = Timestamp::from_micros(now);
+        ClaimRequest {
+            definitions: [Definition::new("known", 1)].into(),
+            limit,
+            by_age: 0,
+            suspect: false,
+            holder: WorkerId::from_bytes([1; 16]),
+            lease: Duration::from_secs(3_600),
+            now,
+            due_by: now,
+            leases: Leases::ByTime,
+            limits: Arc::new(BTreeMap::from([(Text::from("known"), limits)])),
+        }
+    }
+
+    /// What it costs to claim a run that is not limited, in steps of SQLite's machine, while so many wait for a full limit,
+    /// and one for a rate.
+    fn cost(waiting: u32) -> i32 {
+        let connection = crate::open::in_memory().unwrap();
+        connection
+            .execute_batch("INSERT INTO pipelines VALUES (1, 'known'); INSERT INTO definitions VALUES (1, 1, 1, '');")
+            .unwrap();
+        let add = |runs: u32, tenant: &str, starts: Option<&str>| {
+            let insert = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+                INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, input, metadata, starts)
+                SELECT randomblob(16), 1, 1, 0, 5, n, 0, 'null', ?2, ?3 FROM numbers";
+            connection.execute(insert, params![runs, tenant, starts]).unwrap();
+        };
+        let mut definitions = Definitions::prepare(&connection).unwrap();
+        let mut gates = Gates::prepare(&connection).unwrap();
+        let mut claims = Claims::prepare(&connection).unwrap();
+        add(waiting, r#"{"tenant":"a"}"#, None);
+        let mut found = 0;
+        for _ in 0..100 {
+            found += claims.claim(&mut definitions, &mut gates, &request(100, 1_000_000)).unwrap().len();
+        }
+        assert_eq!(found, 1);
+        add(1, r#"{"tenant":"b"}"#, Some("rate of send"));
+        add(1, r#"{"tenant":"c"}"#, Some("rate of send"));
+        assert_eq!(claims.claim(&mut definitions, &mut gates, &request(9, 1_000_000)).unwrap().len(), 1);
+        add(1, r#"{"tenant":"d"}"#, None);
+        let before = gates.steps() + claims.due.steps();
+        assert_eq!(claims.claim(&mut definitions, &mut gates, &request(1, 1_000_000)).unwrap().len(), 1);
+        gates.steps() + claims.due.steps() - before
+    }
+
+    #[test]
+    fn those_that_wait_for_a_full_limit_cost_a_claim_nothing() {
+        assert_eq!(cost(10_000), cost(2));
+    }
+}

@@ -52,6 +52,15 @@ impl<'c> Gates<'c> {
         })
     }
 
+    /// How many steps of SQLite's machine its statements took so far.
+    #[cfg(test)]
+    pub(crate) fn steps(&self) -> i32 {
+        let Self { read, write, waiting, give_running, give_call, write_permits, end_lease, let_through, .. } = self;
+        let statements =
+            [read, write, waiting, give_running, give_call, write_permits, end_lease, let_through];
+        statements.map(|statement| statement.get_status(rusqlite::StatementStatus::VmStep)).iter().sum()
+    }
+
     /// Takes all that a run wants, which says under which new keys it counts; or nothing, and says what it waits for.
     pub(crate) fn admit(
         &mut self,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prorch::prelude::*;
 use prorch::repository::{Filter, Repository, Run, Timestamp};
 use prorch::testing::{Clock, ManualClock};
-use prorch::{OrchestratorBuilder, PassReport};
+use prorch::{OrchestratorBuilder, PassReport, RunHandle};
 
 /// What was done, in order: which step, of what, and when.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,12 @@ impl<R: Repository + Clone> Bench<R> {
         let builder = Orchestrator::builder(store.clone()).clock(clock.clone()).config(config);
         let orchestrator = add(builder.resource(world.clone()).resource(watch)).build().unwrap();
         Self { store, clock, world, orchestrator }
+    }
+
+    /// Starts a run, a moment after the one before.
+    pub(crate) async fn start<P: Pipeline<Input = u64>>(&self, of: u64) -> RunHandle<P> {
+        self.clock.advance(Duration::from_millis(1));
+        self.orchestrator.start::<P>(of).await.unwrap()
     }
 
     pub(crate) async fn pass(&self) -> PassReport {

@@ -1,7 +1,5 @@
 //! How often a step is started.
 
-use std::time::Duration;
-
 use prorch::prelude::*;
 use prorch::repository::Repository;
 

@@ -238,13 +238,13 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// What this run needs to be claimed under these limits. One that no worker ever held, and that a cancel waits for, is
-    /// claimed only to be ended, and needs nothing.
+    /// What this run needs to be claimed under these limits. One that no worker ever held, that brings no
+    /// records, and that a cancel waits for, is claimed only to be ended, and needs nothing.
     #[must_use]
     pub fn wants(&self, stored: &StoredRun) -> Wants {
         let run = &stored.run;
         let is_cancel = |mail: &Mail| matches!(mail, Mail::Cancel { .. });
-        if run.status() == Status::Created && stored.untaken().any(|message| is_cancel(&message.mail)) {
+        if run.status() == Status::Created && stored.records.is_empty() && stored.untaken().any(|message| is_cancel(&message.mail)) {
             return Wants::default();
         }
         let running = want(LimitKind::Running, self.running.as_ref(), run.permits.running.as_ref(), run);
