@@ -8,6 +8,7 @@ use std::time::Duration;
 use prorch::prelude::*;
 use prorch::repository::{MemoryRepository, Repository, Status, StoredRun};
 use prorch_testkit::crash_sweep;
+use prorch_testkit::soak::pick;
 use prorch_testkit::sweep::Swept;
 
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,10 @@ async fn send(of: u64, world: &World) -> StepResult<u64> {
 #[pipeline(steps = [Dump, send], max_running = 2, max_calls = 1)]
 struct Backup;
 
-const RUNS: [u64; 4] = [1, 2, 3, 4];
+/// The third one fails.
+fn runs() -> Vec<u64> {
+    (1..=pick(3, 5)).collect()
+}
 
 /// How many of these runs have begun and not ended, and how many are held.
 fn counts(stored: &[StoredRun]) -> (usize, usize) {
@@ -69,7 +73,7 @@ fn check(swept: &Swept, world: &World) {
     let (running, held) = counts(swept.at_death.as_deref().unwrap_or_default());
     assert!(running <= 2 && held <= 1, "{what}: {running} run, {held} are held");
     assert_eq!(counts(&swept.stored), (0, 0), "{what}");
-    assert_eq!(swept.stored.len(), RUNS.len(), "{what}");
+    assert_eq!(swept.stored.len(), runs().len(), "{what}");
     for stored in &swept.stored {
         let expected = if &*stored.run.input == "3" { Status::Failed } else { Status::Finished };
         assert_eq!(stored.run.status(), expected, "{what}: {stored:#?}");
@@ -77,7 +81,7 @@ fn check(swept: &Swept, world: &World) {
     let done = world.take();
     let again: u32 = done.values().map(|count| count - 1).sum();
     assert!(again <= u32::from(swept.fault.kills()), "{what}: one call was under way: {done:?}");
-    for of in RUNS {
+    for of in runs() {
         for step in ["dump", "dumped", "send"] {
             assert!(done.contains_key(&(step, of)), "{what}: {step} {of}: {done:?}");
         }
@@ -88,12 +92,12 @@ async fn sweep<R: Repository>(open: impl AsyncFn() -> R) {
     let world = World::default();
     let mut happened = 0;
     let setup = |builder: prorch::OrchestratorBuilder| builder.resource(world.clone());
-    crash_sweep::<Backup, R>(open, RUNS.to_vec(), setup, |swept| {
+    crash_sweep::<Backup, R>(open, runs(), setup, |swept| {
         check(swept, &world);
         happened += u32::from(swept.happened);
     })
     .await;
-    assert!(happened > 60, "{happened}");
+    assert!(happened > 40, "{happened}");
 }
 
 #[tokio::test]
