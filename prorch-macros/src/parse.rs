@@ -6,8 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Attribute, DeriveInput, Ident, Path, Result, Signature, Token, Visibility, token};
 
 use crate::ast::{
-    Alias, Batch, CapOption, Compensate, Function, Member, PipelineOptions, RateOption, Read, Stage, StepItem, StepOptions, Steps,
-    Undo,
+    Alias, Batch, CapOption, Compensate, Function, Member, PipelineOptions, RateOption, Read, Stage,
+    StepItem, StepOptions, Steps, Undo,
 };
 use crate::options::{self, Known};
 

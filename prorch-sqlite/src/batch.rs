@@ -8,8 +8,8 @@ use rusqlite::{Connection, Statement};
 
 use crate::claim::Claims;
 use crate::definitions::Definitions;
-use crate::gates::Gates;
 use crate::error::{Fault, Reach, is_full};
+use crate::gates::Gates;
 use crate::newest::Newest;
 use crate::reader::Reply;
 use crate::update::Updates;
@@ -136,7 +136,8 @@ impl<'c> Batches<'c> {
         let claims = match &request.claim {
             None => Ok(Vec::new()),
             Some(claim) => {
-                let claims = self.with(care, |own| own.claims.claim(&mut own.definitions, &mut own.gates, claim))?;
+                let claims =
+                    self.with(care, |own| own.claims.claim(&mut own.definitions, &mut own.gates, claim))?;
                 claims.map_err(|fault| fault.into_error("no run could be claimed"))
             }
         };
@@ -163,7 +164,8 @@ impl<'c> Batches<'c> {
     }
 
     fn update_one(&mut self, update: &Update, care: Care) -> Result<Answer, Fault> {
-        let applied = self.with(care, |own| own.updates.apply(&mut own.definitions, &mut own.gates, update))?;
+        let applied =
+            self.with(care, |own| own.updates.apply(&mut own.definitions, &mut own.gates, update))?;
         Ok(applied.unwrap_or_else(|fault| Answer::Rejected(bounded(&fault.to_string(), MAX_REASON))))
     }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use prorch_core::model::{MAX_REASON, bounded};
-use prorch_core::repository::{Answer, Claim, ClaimRequest, Lease, MAX_BATCH_ROWS, Run, StoredRun, Timestamp};
+use prorch_core::repository::{
+    Answer, Claim, ClaimRequest, Lease, MAX_BATCH_ROWS, Run, StoredRun, Timestamp,
+};
 use rusqlite::{Connection, Statement, params};
 
 use crate::codes::{micros, status_code};
@@ -49,7 +51,7 @@ impl<'c> Claims<'c> {
     }
 
     /// Claims what is due. A row that can't be read is put off, one that met a full limit waits, and the next in line gets its
-    /// place. Of many that are to wait so many are passed as one transaction should write; the next claim goes on there.
+    /// place. One that has found something passes no more of those than one transaction should write.
     pub(crate) fn claim(
         &mut self,
         definitions: &mut Definitions<'_>,
@@ -71,7 +73,8 @@ impl<'c> Claims<'c> {
             rest.limit = request.limit.saturating_sub(claims.len());
             rest.by_age = request.by_age.min(rest.limit);
             rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
-            if put_off == 0 || rest.limit == 0 || passed >= MAX_BATCH_ROWS {
+            let has_done_enough = passed >= MAX_BATCH_ROWS && !claims.is_empty();
+            if put_off == 0 || rest.limit == 0 || has_done_enough {
                 return Ok(claims);
             }
         }
@@ -118,7 +121,8 @@ impl<'c> Claims<'c> {
         let mut stored = self.reads.work(bare)?;
         let limits = request.limits.get(&stored.run.definition.pipeline);
         let is_limited = limits.is_some() || !stored.run.permits.is_empty();
-        let wants = is_limited.then(|| limits.cloned().unwrap_or_default().wants(&stored)).unwrap_or_default();
+        let wants =
+            is_limited.then(|| limits.cloned().unwrap_or_default().wants(&stored)).unwrap_or_default();
         let taken = match gates.admit(&wants, request.now)? {
             Ok(taken) => taken,
             Err(blocked) => {
@@ -200,7 +204,9 @@ mod tests {
     fn cost(waiting: u32) -> i32 {
         let connection = crate::open::in_memory().unwrap();
         connection
-            .execute_batch("INSERT INTO pipelines VALUES (1, 'known'); INSERT INTO definitions VALUES (1, 1, 1, '');")
+            .execute_batch(
+                "INSERT INTO pipelines VALUES (1, 'known'); INSERT INTO definitions VALUES (1, 1, 1, '');",
+            )
             .unwrap();
         let add = |runs: u32, tenant: &str, starts: Option<&str>| {
             let insert = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)

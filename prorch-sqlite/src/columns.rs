@@ -1,8 +1,8 @@
 //! Rows as values: one column after the other, each with its name when it can't be read.
 
 use prorch_core::repository::{
-    Blocked, Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Origin, Parent, Permits, Position, Run, RunId, RunState,
-    Status, StepProgress, StepRecord, Text, Timestamp, WorkerId,
+    Blocked, Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Origin, Parent, Permits, Position, Run,
+    RunId, RunState, Status, StepProgress, StepRecord, Text, Timestamp, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};

@@ -17,10 +17,12 @@ const WAITING: &str = "SELECT run FROM runs INDEXED BY runs_blocked
 const GIVE_RUNNING: &str = "UPDATE runs SET blocked = NULL, holds = ?2 WHERE run = ?1";
 const GIVE_CALL: &str = "UPDATE runs SET blocked = NULL, calling = ?2 WHERE run = ?1";
 const WRITE_PERMITS: &str = "UPDATE runs SET holds = ?2, calling = ?3, blocked = ?4 WHERE run = ?1";
-const END_LEASE: &str = "UPDATE runs SET holder = NULL, lease_length = NULL, epoch = ?2, crashes = ?3 WHERE run = ?1";
+const END_LEASE: &str =
+    "UPDATE runs SET holder = NULL, lease_length = NULL, epoch = ?2, crashes = ?3 WHERE run = ?1";
 const PACED: &str = "SELECT 1 FROM runs INDEXED BY runs_blocked
     WHERE blocked = ?1 AND paused = 0 AND definition = ?2 ORDER BY priority, due_at LIMIT 1";
-const LET_THROUGH: &str = "UPDATE runs SET blocked = NULL WHERE run IN (SELECT run FROM runs INDEXED BY runs_blocked
+const LET_THROUGH: &str =
+    "UPDATE runs SET blocked = NULL WHERE run IN (SELECT run FROM runs INDEXED BY runs_blocked
     WHERE blocked = ?1 AND paused = 0 AND definition = ?2 ORDER BY priority, due_at LIMIT ?3)";
 
 /// Reads and writes limits.
@@ -55,7 +57,9 @@ impl<'c> Gates<'c> {
     /// How many steps of SQLite's machine its statements took so far.
     #[cfg(test)]
     pub(crate) fn steps(&self) -> i32 {
-        let Self { read, write, waiting, give_running, give_call, write_permits, end_lease, let_through, .. } = self;
+        let Self {
+            read, write, waiting, give_running, give_call, write_permits, end_lease, let_through, ..
+        } = self;
         let statements =
             [read, write, waiting, give_running, give_call, write_permits, end_lease, let_through];
         statements.map(|statement| statement.get_status(rusqlite::StatementStatus::VmStep)).iter().sum()
@@ -221,10 +225,7 @@ impl<'c> Paces<'c> {
 }
 
 /// The rates of the definitions that a worker knows, as far as runs of these were ever stored.
-fn rates(
-    definitions: &mut Definitions<'_>,
-    request: &ClaimRequest,
-) -> Result<Vec<(i64, Text, Rate)>, Fault> {
+fn rates(definitions: &mut Definitions<'_>, request: &ClaimRequest) -> Result<Vec<(i64, Text, Rate)>, Fault> {
     let mut found = Vec::new();
     if request.limits.is_empty() {
         return Ok(found);
@@ -257,7 +258,11 @@ mod tests {
     fn who_waits_is_found_in_the_index_and_needs_no_sorting() {
         for sql in [WAITING, PACED, LET_THROUGH] {
             let plan = plan(sql);
-            assert!(plan.contains("USING INDEX runs_blocked (blocked=?)") || plan.contains("COVERING INDEX runs_blocked (blocked=?)"), "{sql}: {plan}");
+            assert!(
+                plan.contains("USING INDEX runs_blocked (blocked=?)")
+                    || plan.contains("COVERING INDEX runs_blocked (blocked=?)"),
+                "{sql}: {plan}"
+            );
             assert!(!plan.contains("B-TREE FOR ORDER"), "{sql}: {plan}");
         }
     }

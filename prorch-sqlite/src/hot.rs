@@ -8,7 +8,8 @@ use crate::columns::Columns;
 use crate::error::Fault;
 
 /// By its place, which a claim brought. The id is compared, because a place may be another run's after a clean-up.
-const BY_PLACE: &str = "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, holds, calling,
+const BY_PLACE: &str =
+    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, holds, calling,
     blocked FROM runs
     WHERE run = ?1 AND id = ?2";
 const BY_ID: &str =

@@ -11,8 +11,7 @@ use crate::read::Reads;
 
 const BY_START: &str = "id";
 const BY_URGENCY: &str = "priority, CASE WHEN paused <> 0 THEN 9223372036854775807 WHEN blocked IS NOT NULL THEN ifnull((SELECT opens_at FROM gates WHERE gate = blocked), 9223372036854775807) ELSE ifnull(due_at, 9223372036854775807) END, id";
-const BY_DUE: &str =
-    "CASE WHEN paused <> 0 THEN 9223372036854775807 WHEN blocked IS NOT NULL THEN ifnull((SELECT opens_at FROM gates WHERE gate = blocked), 9223372036854775807) ELSE ifnull(due_at, 9223372036854775807) END, id";
+const BY_DUE: &str = "CASE WHEN paused <> 0 THEN 9223372036854775807 WHEN blocked IS NOT NULL THEN ifnull((SELECT opens_at FROM gates WHERE gate = blocked), 9223372036854775807) ELSE ifnull(due_at, 9223372036854775807) END, id";
 
 /// The two indexes that share the runs that are not ended; among a million that are, this finds them.
 const ACTIVE: &str = "run IN (

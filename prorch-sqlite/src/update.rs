@@ -1,6 +1,8 @@
 //! Updates: what `Update::apply` in core says, in SQL.
 
-use prorch_core::repository::{Answer, Guard, Hold, Locator, RecordWrite, RunState, StoredRun, Timestamp, Update};
+use prorch_core::repository::{
+    Answer, Guard, Hold, Locator, RecordWrite, RunState, StoredRun, Timestamp, Update,
+};
 use rusqlite::{Connection, Statement, params};
 
 use crate::codes::{cause_code, metadata_text, status_code, undo_text};

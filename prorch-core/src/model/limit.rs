@@ -244,7 +244,10 @@ impl Limits {
     pub fn wants(&self, stored: &StoredRun) -> Wants {
         let run = &stored.run;
         let is_cancel = |mail: &Mail| matches!(mail, Mail::Cancel { .. });
-        if run.status() == Status::Created && stored.records.is_empty() && stored.untaken().any(|message| is_cancel(&message.mail)) {
+        if run.status() == Status::Created
+            && stored.records.is_empty()
+            && stored.untaken().any(|message| is_cancel(&message.mail))
+        {
             return Wants::default();
         }
         let running = want(LimitKind::Running, self.running.as_ref(), run.permits.running.as_ref(), run);
@@ -268,7 +271,8 @@ fn want(kind: LimitKind, cap: Option<&Cap>, has: Option<&Text>, run: &Run) -> Op
 impl Run {
     /// What is pinned to it by which the runs are counted that it starts.
     pub(super) fn counted_by(&self, names: &[Text]) -> Metadata {
-        let pinned = |name: &Text| self.state.metadata.get(&**name).map(|value| (name.to_string(), value.clone()));
+        let pinned =
+            |name: &Text| self.state.metadata.get(&**name).map(|value| (name.to_string(), value.clone()));
         names.iter().filter_map(pinned).collect()
     }
 
@@ -331,7 +335,10 @@ mod tests {
         let metadata: Metadata = [("tenant".to_owned(), "ac\0me".into())].into_iter().collect();
         let key = cap.key(LimitKind::Running, "mail", &metadata);
         assert_eq!(&*key, "max_running of mail where tenant = \"ac\\u0000me\"");
-        assert_eq!(&*cap.key(LimitKind::Calls, "mail", &Metadata::new()), "max_calls of mail where tenant = \"\"");
+        assert_eq!(
+            &*cap.key(LimitKind::Calls, "mail", &Metadata::new()),
+            "max_calls of mail where tenant = \"\""
+        );
         assert_eq!(&*Cap { per: None, ..cap }.key(LimitKind::Calls, "mail", &metadata), "max_calls of mail");
         assert_eq!(LimitKind::of(&key), LimitKind::Running);
         assert_eq!(LimitKind::of("max_calls of mail"), LimitKind::Calls);

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, Hold, Limits, Locator, Message, MessageId, Metadata, Permits, Position, RecordWrite, RunId, Status,
-    StepRecord, Text, Timestamp, Undo, Update, WorkerId,
+    Epoch, Fan, Guard, Hold, Limits, Locator, Message, MessageId, Metadata, Permits, Position, RecordWrite,
+    RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.

@@ -114,7 +114,9 @@ impl Facts<'_> {
     /// The step is a run of its own, which is started with this input.
     fn spawn(&self, position: Position, run: RunId, input: Text, kept: &Kept) -> Decision {
         let step = self.step(position);
-        let Some((definition, begins)) = step.and_then(|step| Some((step.child.clone()?, &step.child_begins))) else {
+        let Some((definition, begins)) =
+            step.and_then(|step| Some((step.child.clone()?, &step.child_begins)))
+        else {
             let text =
                 Text::from("the step answered with a run to start, and its pipeline has no such run here");
             return self.fail(position, CauseKind::Error, text);

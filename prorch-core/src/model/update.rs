@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Epoch, Lease, Limits, Locator, Message, MessageId, NewRun, Position, RunId, RunState, StepRecord,
-    StoredRun, Text, Timestamp, WorkerId,
+    Definition, Epoch, Lease, Limits, Locator, Message, MessageId, NewRun, Position, RunId, RunState,
+    StepRecord, StoredRun, Text, Timestamp, WorkerId,
 };
 
 /// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be

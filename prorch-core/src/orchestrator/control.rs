@@ -121,7 +121,9 @@ impl Orchestrator {
                 Answer::Applied { .. } => return Ok(self.done(id)),
                 // Somebody claimed or changed it since it was read (or this did, by an answer that got lost): read it
                 // again.
-                Answer::Stale | Answer::Full => unsure = unknown.map(|error| Unsure { update, error }).or(unsure),
+                Answer::Stale | Answer::Full => {
+                    unsure = unknown.map(|error| Unsure { update, error }).or(unsure)
+                }
                 Answer::Closed => return Err(Error::NotFound(id)),
                 Answer::Rejected(why) => return Err(refused(&why)),
             }

@@ -129,7 +129,8 @@ impl Catalog {
 impl Pipelines {
     /// The versions come in order.
     fn limits_of_newest(&self) -> BTreeMap<Text, Limits> {
-        let newest: BTreeMap<&str, &Known> = self.own.iter().map(|((name, _), known)| (*name, &**known)).collect();
+        let newest: BTreeMap<&str, &Known> =
+            self.own.iter().map(|((name, _), known)| (*name, &**known)).collect();
         let limits = newest.into_iter().map(|(name, known)| (Text::from(name), known.pipeline.limits()));
         limits.filter(|(_, limits)| !limits.is_empty()).collect()
     }

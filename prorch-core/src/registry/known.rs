@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Begins, Definition, Fit, ListedForm, ListedStage, Plan, Position, StagePlan, StepList, StepPlan, StepPolicy, Text,
+    Begins, Definition, Fit, ListedForm, ListedStage, Plan, Position, StagePlan, StepList, StepPlan,
+    StepPolicy, Text,
 };
 use crate::pipeline::{Member, PipelineDefinition};
 

@@ -30,11 +30,11 @@ pub use runs::{Runs, check_new, check_update};
 pub(crate) use handed::{HandedError, handed_on_by_run, handed_on_by_stage};
 
 pub use crate::model::{
-    Answer, Blocked, Cap, Cause, CauseKind, Child, Compensation, Cursor, DEFAULT_PAGE, Definition, Epoch, Fan, Filter, Gate,
-    Guard, Hold, Lease, LimitKind, Limits, Locator, MAX_REASON, MAX_TAKEN_BYTES, MAX_TAKEN_RECORDS, Mail, Message, MessageId,
-    Metadata, NewRun, Order, Origin, Page, Parent, Part, Permits, Position, Post, Rate, Rated, RecordWrite, Run, RunId, RunState,
-    Status, StepProgress, StepRecord, StoredRun, Text, Timestamp, Undo, UndoPhase, Update, Want, Wants, WorkerId,
-    definition_key,
+    Answer, Blocked, Cap, Cause, CauseKind, Child, Compensation, Cursor, DEFAULT_PAGE, Definition, Epoch,
+    Fan, Filter, Gate, Guard, Hold, Lease, LimitKind, Limits, Locator, MAX_REASON, MAX_TAKEN_BYTES,
+    MAX_TAKEN_RECORDS, Mail, Message, MessageId, Metadata, NewRun, Order, Origin, Page, Parent, Part,
+    Permits, Position, Post, Rate, Rated, RecordWrite, Run, RunId, RunState, Status, StepProgress,
+    StepRecord, StoredRun, Text, Timestamp, Undo, UndoPhase, Update, Want, Wants, WorkerId, definition_key,
 };
 
 /// The longest key, name or signal name, in bytes.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gates::Gates;
 use super::{
-    Answer, Compensation, Definition, Filter, Guard, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page, Part, Permits, RecordWrite,
-    Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
+    Answer, Compensation, Definition, Filter, Guard, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page, Part,
+    Permits, RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text,
+    Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -100,11 +101,8 @@ impl Runs {
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
         let mut before = stored.run.permits.clone();
         let is_claim = update.is_claim();
-        let answer = if is_claim {
-            claim(&mut self.gates, stored, &mut before, update)
-        } else {
-            update.apply(stored)
-        };
+        let answer =
+            if is_claim { claim(&mut self.gates, stored, &mut before, update) } else { update.apply(stored) };
         let after = stored.run.permits.clone();
         if stored.run.status().is_terminal() {
             self.active.remove(&update.run);

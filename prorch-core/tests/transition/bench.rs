@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use prorch_core::model::{
-    Answer, Answered, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message, MessageId,
-    Begins, NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan, StepPolicy,
-    StepRecord, StoredRun, Text, Timestamp, UndoOn, Update, WorkerId, definition_key, transition,
+    Answer, Answered, Begins, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message,
+    MessageId, NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan,
+    StepPolicy, StepRecord, StoredRun, Text, Timestamp, UndoOn, Update, WorkerId, definition_key, transition,
 };
 
 pub(crate) fn at(seconds: i64) -> Timestamp {

@@ -20,8 +20,10 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let version = good.version.map(|version| quote!(.version(#version)));
     let aliases = aliases(private, good);
     let undone = undone(private, good);
-    let (max_running, max_calls) =
-        (cap(quote!(max_running), good.max_running.as_ref()), cap(quote!(max_calls), good.max_calls.as_ref()));
+    let (max_running, max_calls) = (
+        cap(quote!(max_running), good.max_running.as_ref()),
+        cap(quote!(max_calls), good.max_calls.as_ref()),
+    );
     let contract = contract(item, good, first, last);
     quote! {
         #[allow(unused_parens)]

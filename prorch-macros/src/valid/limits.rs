@@ -24,8 +24,11 @@ pub(super) fn rate(written: &RateOption) -> Result<GoodRate> {
     let text = &written.rate;
     let form = "a rate is a number of starts in a second, a minute, an hour or a day: `10/s`, `100/m`, `5/h` or `1/d`";
     let value = text.value();
-    let parts = value.split_once('/').and_then(|(count, unit)| Some((count.trim().parse().ok()?, period(unit.trim())?)));
-    let (count, period) = parts.filter(|(count, _)| *count > 0).ok_or_else(|| Error::new(text.span(), form))?;
+    let parts = value
+        .split_once('/')
+        .and_then(|(count, unit)| Some((count.trim().parse().ok()?, period(unit.trim())?)));
+    let (count, period) =
+        parts.filter(|(count, _)| *count > 0).ok_or_else(|| Error::new(text.span(), form))?;
     let burst = written.burst.as_ref().map_or(Ok(1), |burst| {
         number(burst, "`burst` is how many starts there may be at once after a pause: a number from 1 on")
     })?;

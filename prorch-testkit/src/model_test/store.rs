@@ -141,7 +141,8 @@ impl<R: Repository> Store<R> {
 
     /// Of each pipeline that is limited no more runs count than may, and when one waits, so many do.
     pub(super) fn keeps_its_limits(&self) {
-        let active = wait(self.inner.search(&Filter::active().limit(1_000))).expect("the store can be read").runs;
+        let active =
+            wait(self.inner.search(&Filter::active().limit(1_000))).expect("the store can be read").runs;
         let names: BTreeSet<&str> = active.iter().map(|run| &*run.definition.pipeline).collect();
         for name in names {
             let Some(most) = most_calls(name) else { continue };
