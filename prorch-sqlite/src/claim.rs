@@ -51,7 +51,7 @@ impl<'c> Claims<'c> {
     }
 
     /// Claims what is due. A row that can't be read is put off, one that met a full limit waits, and the next in line gets its
-    /// place. Of many that are to wait so many are passed as one transaction should write; the next claim goes on there.
+    /// place. One that has found something passes no more of those than one transaction should write.
     pub(crate) fn claim(
         &mut self,
         definitions: &mut Definitions<'_>,
@@ -73,7 +73,8 @@ impl<'c> Claims<'c> {
             rest.limit = request.limit.saturating_sub(claims.len());
             rest.by_age = request.by_age.min(rest.limit);
             rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
-            if put_off == 0 || rest.limit == 0 || passed >= MAX_BATCH_ROWS {
+            let has_done_enough = passed >= MAX_BATCH_ROWS && !claims.is_empty();
+            if put_off == 0 || rest.limit == 0 || has_done_enough {
                 return Ok(claims);
             }
         }

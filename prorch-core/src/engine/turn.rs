@@ -162,7 +162,9 @@ impl Worker {
             self.send_turn();
         }
         for ((of, update), answer) in flight.of.iter().zip(flight.updates.iter()).zip(turn.answers) {
-            let reaches_others = !update.posts.is_empty() || !update.starts.is_empty();
+            let makes_room =
+                update.releases() && self.slots.get(of.slot).is_some_and(|held| held.is_limited());
+            let reaches_others = !update.posts.is_empty() || !update.starts.is_empty() || makes_room;
             if reaches_others && flight.claim_limit == 0 {
                 // Had runs been asked for in this turn, those would be among them.
                 self.look.soon();

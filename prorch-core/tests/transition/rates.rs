@@ -39,8 +39,9 @@ fn a_run_comes_to_a_step_with_a_rate_by_being_given_back() {
 
 #[test]
 fn a_step_that_has_answered_starts_nothing() {
-    let mut stored = pending_at(1);
-    stored.run.state.starts = Some(text("rate of transfer"));
+    let mut stored = pending_at(0);
+    act(&mut stored, &plan(), answer(0, finished()), at(2));
+    claim(&mut stored, at(2));
     act(&mut stored, &plan(), answer(1, errored()), at(3));
     assert_eq!(starts(&stored), Some(text("rate of transfer")), "its next attempt is a start");
     claim(&mut stored, at(9));

@@ -106,7 +106,7 @@ async fn look(scene: &Scene) -> (usize, usize) {
 
 /// A limit of three is never exceeded, and is reached.
 pub async fn a_limit_is_never_exceeded_and_is_reached_whenever_workers_are_killed(scene: Scene) {
-    let (runs, kills) = (pick(60, 2_000), pick(4, 60));
+    let (runs, kills) = (pick(40, 1_000), pick(3, 40));
     let mut chance = chance();
     let mut victims = Victims::new(&scene, WORKERS);
     scene.start::<Limited>(vec![Order::default().working(Duration::from_millis(1)); runs]).await;
