@@ -227,7 +227,7 @@ impl Update {
     /// Whether it takes the right to work on a run that nobody has.
     #[must_use]
     pub const fn is_claim(&self) -> bool {
-        matches!((self.guard, self.hold), (Guard::Idle(_), Hold::Claim(_)))
+        matches!((self.guard, self.hold, self.removal), (Guard::Idle(_), Hold::Claim(_), None))
     }
 
     /// What the update means: applies it to its run, whole or not at all. Limits, posts to other runs and runs to start are
