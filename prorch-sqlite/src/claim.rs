@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prorch_core::model::{MAX_REASON, bounded};
 use prorch_core::repository::{
-    Answer, Claim, ClaimRequest, Lease, MAX_BATCH_ROWS, Run, StoredRun, Timestamp,
+    Answer, Claim, ClaimRequest, Lease, MAX_BATCH_ROWS, Run, StoredRun, Timestamp, Wants,
 };
 use rusqlite::{Connection, Statement, params};
 
@@ -122,7 +122,7 @@ impl<'c> Claims<'c> {
         let limits = request.limits.get(&stored.run.definition.pipeline);
         let is_limited = limits.is_some() || !stored.run.permits.is_empty();
         let wants =
-            is_limited.then(|| limits.cloned().unwrap_or_default().wants(&stored)).unwrap_or_default();
+            if is_limited { limits.cloned().unwrap_or_default().wants(&stored) } else { Wants::default() };
         let taken = match gates.admit(&wants, request.now)? {
             Ok(taken) => taken,
             Err(blocked) => {
