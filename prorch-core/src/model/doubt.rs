@@ -1,5 +1,7 @@
 //! Steps whose first call is made at most once, and what follows when it is not known what became of it.
 
+use std::fmt;
+
 use super::agenda::Look;
 use super::transition::{Draft, Facts};
 use super::{
@@ -16,6 +18,17 @@ pub enum Verdict {
     Failed(Text),
     /// It did nothing: it may be called again as for the first time.
     StartAgain,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // What it hands on is a payload, and said nowhere.
+            Self::Finished(_) => f.write_str("finished"),
+            Self::Failed(reason) => write!(f, "failed: {reason}"),
+            Self::StartAgain => f.write_str("start again"),
+        }
+    }
 }
 
 impl StepRecord {

@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::{Answered, Jitter, MessageId, Outcome, Position, RunId, Status, Text, UndoPhase, Verdict};
+use super::{
+    Answered, Jitter, MessageId, Outcome, Position, Removal, RunId, Status, Text, UndoPhase, Verdict,
+};
 
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +59,8 @@ pub enum Event {
     Retry,
     /// Somebody says what became of the step at this position, which is in doubt.
     Verdict(Position, Verdict),
+    /// The run is removed, or so much of it.
+    Remove(Removal),
 }
 
 /// The kinds of [`Event`], the outcomes of a call told apart: the rows of the chart.
@@ -108,6 +112,8 @@ pub enum EventKind {
     Retry,
     /// It was said from outside what became of a step that is in doubt.
     Verdict,
+    /// A removal from outside.
+    Remove,
 }
 
 impl Event {
@@ -140,13 +146,14 @@ impl Event {
             Self::Resume { .. } => EventKind::Resume,
             Self::Retry => EventKind::Retry,
             Self::Verdict(..) => EventKind::Verdict,
+            Self::Remove(_) => EventKind::Remove,
         }
     }
 }
 
 /// An event that says nothing to a run in its status: nothing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a run that is {status} can't be {}{}", verb(*event), because(*undo))]
+#[error("a run that is {status} can't be {}{}", verb(*event), because(*undo, *sealed))]
 pub struct Refusal {
     /// The run's status.
     pub status: Status,
@@ -154,10 +161,15 @@ pub struct Refusal {
     pub event: EventKind,
     /// How far it is with being undone, if it is or was.
     pub undo: Option<UndoPhase>,
+    /// Whether it is being removed.
+    pub sealed: bool,
 }
 
-/// What being undone has to do with it.
-const fn because(undo: Option<UndoPhase>) -> &'static str {
+/// What being removed or undone has to do with it.
+const fn because(undo: Option<UndoPhase>, sealed: bool) -> &'static str {
+    if sealed {
+        return ": it is being removed";
+    }
     match undo {
         None => "",
         Some(UndoPhase::Ending | UndoPhase::Undoing) => {
@@ -177,6 +189,7 @@ fn verb(event: EventKind) -> impl fmt::Display {
         EventKind::Resume => "resumed",
         EventKind::Retry => "retried",
         EventKind::Verdict => "settled",
+        EventKind::Remove => "removed",
         EventKind::Leave => "left",
         EventKind::AwaitSignal => "signalled",
         _ => "changed by a step",

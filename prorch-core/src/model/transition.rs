@@ -4,8 +4,8 @@ use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::doubt::in_doubt;
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
-    Outcome, Parent, Plan, Position, RecordWrite, Refusal, RunId, RunState, Status, StepPlan, StepRecord,
-    StoredRun, Text, Timestamp, UndoPhase,
+    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, Status, StepPlan,
+    StepRecord, StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.
@@ -24,10 +24,10 @@ pub fn transition(
     under_way: &[Position],
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    use Status::{Created, Failed, Pending};
+    use Status::{Cancelled, Created, Failed, Finished, Pending};
     let facts = Facts { run, plan, under_way, now };
-    let (kind, undo) = (event.kind(), run.run.state.undo_phase());
-    Ok(match (run.run.status(), event) {
+    let (kind, undo, sealed) = (event.kind(), run.run.state.undo_phase(), run.run.sealed);
+    let decision = match (run.run.status(), event) {
         (Pending, event) if run.run.state.is_undoing() => return facts.undoing(event),
         (Created | Pending, Event::Answered(call, jitter)) => {
             let Answered { position, hook, attempt, outcome, kept } = call;
@@ -63,13 +63,19 @@ pub fn transition(
         (Created | Pending, Event::Cancel { reason, message }) => facts.cancel(reason, message),
         (Created | Pending, Event::Pause { .. }) => facts.pause(true),
         (Created | Pending, Event::Resume { .. }) => facts.pause(false),
-        (Failed, Event::Retry) if undo == Some(UndoPhase::Stuck) => facts.undo_again(facts.no_cancels()),
-        (Failed, Event::Retry) if undo.is_none() => facts.reopen(),
-        (Failed, Event::Verdict(position, verdict)) if undo.is_none() && facts.is_in_doubt(position) => {
+        (Finished | Failed | Cancelled, Event::Remove(removal)) => facts.remove(removal),
+        (Failed, Event::Retry) if !sealed && undo == Some(UndoPhase::Stuck) => {
+            facts.undo_again(facts.no_cancels())
+        }
+        (Failed, Event::Retry) if !sealed && undo.is_none() => facts.reopen(),
+        (Failed, Event::Verdict(position, verdict))
+            if !sealed && undo.is_none() && facts.is_in_doubt(position) =>
+        {
             facts.verdict(position, verdict)
         }
-        (status, _) => return Err(Refusal { status, event: kind, undo }),
-    })
+        (status, _) => return Err(Refusal { status, event: kind, undo, sealed }),
+    };
+    Ok(facts.rated(decision))
 }
 
 impl Kept {
@@ -118,7 +124,10 @@ impl Facts<'_> {
 
     /// The step is a run of its own, which is started with this input.
     fn spawn(&self, position: Position, run: RunId, input: Text, kept: &Kept) -> Decision {
-        let Some(definition) = self.step(position).and_then(|step| step.child.clone()) else {
+        let step = self.step(position);
+        let Some((definition, begins)) =
+            step.and_then(|step| Some((step.child.clone()?, &step.child_begins)))
+        else {
             let text =
                 Text::from("the step answered with a run to start, and its pipeline has no such run here");
             return self.fail(position, CauseKind::Error, text);
@@ -134,6 +143,9 @@ impl Facts<'_> {
             key: Some(key),
             priority: parent.priority,
             parent: Some(Parent { run: parent.id, position }),
+            starts: begins.starts.clone(),
+            metadata: parent.counted_by(&begins.per),
+            spared: parent.spared.iter().chain(&parent.permits.running).cloned().collect(),
             ..NewRun::new(run, definition, input, self.now)
         });
         draft.records.push(self.write(record));
@@ -263,6 +275,11 @@ impl Facts<'_> {
         let is_done = |mail: &Mail| *mail == Mail::Resume || *mail == Mail::Pause && !paused;
         let taken = self.run.untaken().filter(|message| is_done(&message.mail)).map(|message| message.id);
         Draft { state: Some(state), taken: taken.collect(), ..Draft::default() }.decision(Next::Wait(due))
+    }
+
+    /// What hangs on the run goes first; who decides on that does it again until the run itself is gone.
+    fn remove(&self, removal: Removal) -> Decision {
+        Draft { removal: Some(removal), ..Draft::default() }.decision(Next::End)
     }
 
     fn reopen(&self) -> Decision {
@@ -413,11 +430,12 @@ pub(super) struct Draft {
     pub(super) taken: Vec<MessageId>,
     pub(super) posts: Vec<super::Post>,
     pub(super) starts: Vec<NewRun>,
+    pub(super) removal: Option<Removal>,
 }
 
 impl Draft {
     pub(super) fn decision(self, next: Next) -> Decision {
-        let Self { state, records, taken, posts, starts } = self;
-        Decision { state, records, taken, posts, starts, next }
+        let Self { state, records, taken, posts, starts, removal } = self;
+        Decision { state, records, taken, posts, starts, removal, next }
     }
 }

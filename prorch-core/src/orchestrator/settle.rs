@@ -77,9 +77,10 @@ impl<S: Step> Settle<S> {
     async fn say(self, verdict: Verdict) -> Result<(), Error> {
         let (id, orchestrator) = (self.run, &self.orchestrator);
         let stored = orchestrator.read(id).await?;
-        let (status, undo) = (stored.run.status(), stored.run.state.undo_phase());
-        if status != Status::Failed || undo.is_some() {
-            let refusal = Refusal { status, event: EventKind::Verdict, undo };
+        let (status, sealed) = (stored.run.status(), stored.run.sealed);
+        let undo = stored.run.state.undo_phase();
+        if status != Status::Failed || undo.is_some() || sealed {
+            let refusal = Refusal { status, event: EventKind::Verdict, undo, sealed };
             return Err(Error::Refused { run: id, refusal });
         }
         let plan = orchestrator.fitting_plan(&stored)?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{BatchContext, Progress, ResourceType, StepContext, StepError, StepResult, Waiting};
-use crate::model::{RetryPolicy, StepPolicy};
+use crate::model::{Rate, RetryPolicy, StepPolicy};
 use crate::payload::Payload;
 
 /// The most records of one call where nothing is said.
@@ -180,6 +180,8 @@ pub struct StepOptions {
     pub batch: BatchOptions,
     /// `at_most_once`: the first call is not made a second time when it is not known what became of it.
     pub at_most_once: bool,
+    /// `rate = "…"`: how often the step is started, by all processes together.
+    pub rate: Option<Rate>,
 }
 
 /// What `#[step(retry(…))]` says.
@@ -211,6 +213,7 @@ impl StepOptions {
         poll: None,
         batch: BatchOptions::NONE,
         at_most_once: false,
+        rate: None,
     };
 
     /// The options with the orchestrator's defaults filled in.
