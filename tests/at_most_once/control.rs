@@ -8,7 +8,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use prorch::prelude::*;
-use prorch::repository::{CauseKind, Mail, MemoryRepository, Message, MessageId, Repository, Timestamp, Update};
+use prorch::repository::{
+    CauseKind, Mail, MemoryRepository, Message, MessageId, Repository, Timestamp, Update,
+};
 use prorch::{RunId, Status, Told};
 use prorch_testkit::spy::{Seen, SpyRepository};
 

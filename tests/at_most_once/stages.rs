@@ -1,8 +1,8 @@
 //! Steps that are called at most once in groups and lists, and where what was done is undone.
 
+use prorch::Status;
 use prorch::prelude::*;
 use prorch::repository::{CauseKind, UndoPhase};
-use prorch::Status;
 
 use crate::bank::{Bank, Bench, First, LookUp, Pay, Payment, blind, entry};
 

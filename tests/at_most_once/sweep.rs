@@ -125,7 +125,10 @@ async fn sweep<P: Pipeline<Input = u64>, R: Repository>(
     .await;
     for fault in [Fault::DiesBefore, Fault::DiesAfter] {
         let (happened, doubts) = seen[&fault];
-        assert!(happened > doubts && doubts >= steps, "{fault:?} happened {happened} times, {doubts} in doubt");
+        assert!(
+            happened > doubts && doubts >= steps,
+            "{fault:?} happened {happened} times, {doubts} in doubt"
+        );
     }
 }
 

@@ -8,7 +8,11 @@ use prorch::testing::call;
 use crate::bank::{Bench, Blind, Entry, First, LookUp, Pay, Paying, Payment, entry};
 
 /// How a run ends whose first call and whose look-up go like this, and what the bank has seen.
-async fn paid<R: Repository + Clone>(repository: R, first: First, look_up: LookUp) -> (Result<String, CauseKind>, Entry) {
+async fn paid<R: Repository + Clone>(
+    repository: R,
+    first: First,
+    look_up: LookUp,
+) -> (Result<String, CauseKind>, Entry) {
     let bench = Bench::on::<Paying>(repository);
     let id = bench.start::<Paying>(Payment { first, look_up }).await;
     let work = bench.to_the_end();
@@ -77,7 +81,10 @@ async fn a_step_that_can_not_be_asked_fails_in_doubt_and_says_what_to_do() {
         bench.to_the_end().await;
         let (status, cause) = bench.end(id).await;
         let cause = cause.unwrap();
-        assert_eq!((status, cause.kind, cause.step.as_deref()), (Status::Failed, CauseKind::InDoubt, Some("blind")));
+        assert_eq!(
+            (status, cause.kind, cause.step.as_deref()),
+            (Status::Failed, CauseKind::InDoubt, Some("blind"))
+        );
         assert!(cause.text.contains("orchestrator.settle::<blind>(run)"), "{}", cause.text);
         assert_eq!(bench.bank.only().called, 1);
         bench.orchestrator.retry(id).await.unwrap();

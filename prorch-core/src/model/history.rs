@@ -175,7 +175,10 @@ impl Happened {
             Event::Retry => Some(outside(HistoryKind::Retried, &None)),
             Event::Verdict(position, verdict) => {
                 let step = record(position).map(|record| record.name.clone());
-                Some(HistoryEntry { step, ..outside(HistoryKind::Settled, &None).with_text(&verdict.to_string()) })
+                Some(HistoryEntry {
+                    step,
+                    ..outside(HistoryKind::Settled, &None).with_text(&verdict.to_string())
+                })
             }
             _ => None,
         };
