@@ -331,42 +331,7 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// pub struct Backup;
 /// ```
 ///
-/// # Limits
-///
-/// With `max_running`, `max_calls`, and a step's `rate`, the repository holds back what would be too much, over all processes
-/// that work on it: exactly, whatever crashes. A run that meets a full limit waits, costs nothing meanwhile, and goes on when
-/// one that has what it needs gives it back: the most urgent first, the longest due among those.
-///
-/// * A run counts as running from when it is first worked on to its end: also while it waits, is paused, undone, or its
-///   worker has crashed.
-/// * `per = "tenant"` counts for each value by itself. Runs without that value count together; one that another run starts has
-///   the value of that.
-/// * A run does not wait for the `max_running` under which a run above it counts: it belongs to that, and does not count.
-/// * A rate is for steps that stand alone in their stage. Each attempt of a start counts, and one that a crash cuts off is
-///   used up. For a list write `each(run(Other))`, where `Other` begins with the step.
-/// * What a program declares counts for its claims: where two builds declare different numbers, what runs goes on, and each
-///   begins runs by its own number.
-///
-/// ```
-/// use prorch::prelude::*;
-///
-/// #[step(rate = "10/s")]
-/// async fn send(letter: String) -> StepResult<usize> {
-///     finish(letter.len())
-/// }
-///
-/// #[pipeline(steps = [send], max_running(2, per = "tenant"), max_calls = 8)]
-/// struct Mail;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let orchestrator = Orchestrator::builder(SqliteRepository::open_in_memory()?).pipeline::<Mail>().build()?;
-/// let run = orchestrator.start::<Mail>("hello".to_owned()).metadata("tenant", "acme").await?;
-/// orchestrator.run_until(run.wait()).await?;
-/// assert_eq!(run.wait().await?, 5);
-/// # Ok(())
-/// # }
-/// ```
+#[doc = include_str!("limits.md")]
 ///
 /// # Undoing
 ///
