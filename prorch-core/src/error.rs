@@ -34,6 +34,10 @@ pub enum Error {
     #[error("there is no run {0} in this repository")]
     NotFound(RunId),
 
+    /// The run was there, and is removed, or is being removed.
+    #[error("run {0} has ended and was removed from this repository")]
+    Removed(RunId),
+
     /// The run's status does not allow it; nothing was changed.
     #[error("run {run}: {refusal}")]
     Refused {

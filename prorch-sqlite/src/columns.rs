@@ -18,8 +18,8 @@ macro_rules! run_columns {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
          fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
          parent_position, origin, origin_step, key, stuck, cause_kind, cause_step, cause, metadata, \
-         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo, starts, spared, \
-         holds, calling, blocked, (SELECT opens_at FROM gates WHERE gate = runs.blocked) AS opens_at"
+         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo, sealed, starts, \
+         spared, holds, calling, blocked, (SELECT opens_at FROM gates WHERE gate = runs.blocked) AS opens_at"
     };
 }
 /// The columns of [`record`], in its order.
@@ -258,6 +258,7 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
     let input = columns.text()?;
     let output = columns.maybe_text()?;
     let undo = columns.undo()?;
+    let sealed = columns.flag()?;
     let starts = columns.maybe_text()?;
     let spared = columns.spared()?;
     let mut permits = columns.permits()?;
@@ -291,6 +292,7 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
         lease,
         due_at,
         inbox_seq,
+        sealed,
         permits,
         spared,
     };

@@ -36,6 +36,7 @@ CREATE TABLE runs (
     status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4), -- created, pending, finished, failed, cancelled
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    sealed INTEGER NOT NULL DEFAULT 0 CHECK (sealed IN (0, 1)), -- it is being removed
     crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
     epoch INTEGER NOT NULL DEFAULT 0,
     holder BLOB CHECK (length(holder) = 16),
@@ -77,6 +78,7 @@ CREATE TABLE runs (
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
+    CHECK (status >= 2 OR sealed = 0),
     CHECK ((cause_kind IS NULL) = (cause IS NULL)),
     CHECK ((parent IS NULL) = (parent_position IS NULL)),
     CHECK ((origin IS NULL) = (origin_step IS NULL)),
@@ -92,12 +94,16 @@ CREATE TABLE inputs (
 ) STRICT;
 
 CREATE INDEX runs_origin ON runs (origin) WHERE origin IS NOT NULL;
+CREATE INDEX runs_parent ON runs (parent, id) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 
 -- Every run that is not ended is in exactly one of the next two.
 CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
 CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
 
+-- What is to be removed, of those that no other run started.
+CREATE INDEX runs_ended ON runs (pipeline, status, ended_at) WHERE ended_at IS NOT NULL AND parent IS NULL;
+CREATE INDEX runs_sealed ON runs (sealed) WHERE sealed = 1;
 -- Those that wait for a limit are not in the first one; so they are found when there is room.
 CREATE INDEX runs_blocked ON runs (blocked, priority, due_at) WHERE blocked IS NOT NULL AND paused = 0;
 
@@ -155,7 +161,16 @@ CREATE TABLE messages (
     status INTEGER CHECK (status BETWEEN 0 AND 4), -- how it ended
     name TEXT,
     body TEXT,
+    sender TEXT,
     PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
+
+-- What happened to runs; what their rows and records say anyhow is not here.
+CREATE TABLE history (
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq >= 0), -- of what is missing in between there was too much to keep
+    entry TEXT NOT NULL, -- JSON
+    PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX messages_waiting ON messages (run, seq) WHERE taken = 0;

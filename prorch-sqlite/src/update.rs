@@ -1,7 +1,7 @@
 //! Updates: what `Update::apply` in core says, in SQL.
 
 use prorch_core::repository::{
-    Answer, Guard, Hold, Locator, RecordWrite, RunState, StoredRun, Timestamp, Update,
+    Answer, Guard, Hold, Locator, RecordWrite, Removal, RunState, StoredRun, Timestamp, Update,
 };
 use rusqlite::{Connection, Statement, params};
 
@@ -9,10 +9,12 @@ use crate::codes::{cause_code, metadata_text, status_code, undo_text};
 use crate::definitions::Definitions;
 use crate::error::Fault;
 use crate::gates::Gates;
+use crate::history::Histories;
 use crate::hot::{Hot, HotRows};
 use crate::inbox::Inboxes;
 use crate::insert::Inserts;
 use crate::read::Reads;
+use crate::removal::Removals;
 
 const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
@@ -31,6 +33,8 @@ pub(crate) struct Updates<'c> {
     inboxes: Inboxes<'c>,
     reads: Reads<'c>,
     pub(crate) inserts: Inserts<'c>,
+    removals: Removals<'c>,
+    histories: Histories<'c>,
     write_state: Statement<'c>,
     write_undo: Statement<'c>,
     write_definition: Statement<'c>,
@@ -43,6 +47,8 @@ impl<'c> Updates<'c> {
             inboxes: Inboxes::prepare(connection)?,
             reads: Reads::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
+            removals: Removals::prepare(connection)?,
+            histories: Histories::prepare(connection)?,
             write_state: connection.prepare(WRITE_STATE)?,
             write_undo: connection.prepare(WRITE_UNDO)?,
             write_definition: connection.prepare(WRITE_DEFINITION)?,
@@ -59,6 +65,9 @@ impl<'c> Updates<'c> {
         let Some(found) = self.hot.find(update.locator, update.run)? else { return Ok(Answer::Closed) };
         if let Some(refusal) = refusal(&found, update) {
             return Ok(refusal);
+        }
+        if let Some(removal) = update.removal {
+            return self.remove(&found, removal);
         }
         let (mut hot, mut counted) = (found.clone(), found.permits.clone());
         if update.guard != Guard::Post {
@@ -89,6 +98,14 @@ impl<'c> Updates<'c> {
         }
         self.send(gates, update)?;
         Ok(Answer::Applied { inbox_seq: hot.inbox_seq })
+    }
+
+    fn remove(&mut self, found: &Hot, removal: Removal) -> Result<Answer, Fault> {
+        let answer = self.removals.remove(found, removal)?;
+        if answer == Answer::Removed {
+            self.histories.remove(found.place)?;
+        }
+        Ok(answer)
     }
 
     /// Whether the limits let a claim through, of which `hot` then says what is taken; if not, the run waits.
@@ -128,6 +145,9 @@ impl<'c> Updates<'c> {
         }
         for record in update.records.iter().map(RecordWrite::record) {
             self.inserts.records.write(hot.place, record)?;
+        }
+        if let Some(append) = &update.history {
+            self.histories.append(hot.place, append)?;
         }
         self.inboxes.take(hot.place, &update.taken)
     }
@@ -205,7 +225,10 @@ fn refusal(hot: &Hot, update: &Update) -> Option<Answer> {
         }
         Guard::Post => (!hot.status.is_terminal(), Answer::Closed),
     };
-    (!holds).then_some(refusal)
+    if !holds {
+        return Some(refusal);
+    }
+    (hot.sealed && update.removal.is_none()).then_some(Answer::Closed)
 }
 
 /// What becomes of the claim. All of it is read from the row under the write lock, so no wake-up is lost.

@@ -219,7 +219,9 @@ impl Worker {
     fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
         match answer {
             Answer::Applied { inbox_seq } => self.on_applied(of, update, inbox_seq),
-            Answer::Stale | Answer::Closed | Answer::Full => self.on_stale(of.slot, was_sent_again),
+            Answer::Stale | Answer::Closed | Answer::Full | Answer::Removed => {
+                self.on_stale(of.slot, was_sent_again)
+            }
             Answer::Rejected(why) => self.on_rejected(of.slot, update, why),
         }
     }

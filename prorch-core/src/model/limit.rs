@@ -317,7 +317,11 @@ mod tests {
         let ten = Rate::new(10, Duration::from_secs(1));
         assert_eq!(through(ten, 1, 20_000), 201);
         assert_eq!(through(ten, 100, 20_000), 201);
-        assert_eq!(through(ten, 99, 20_000), 200, "one comes too early now and then, and those behind it in time");
+        assert_eq!(
+            through(ten, 99, 20_000),
+            200,
+            "one comes too early now and then, and those behind it in time"
+        );
         assert_eq!(through(ten, 130, 19_890), 154, "who comes too seldom catches up with nothing");
         assert_eq!(through(ten.burst(5), 1, 20_000), 205);
         assert_eq!(through(Rate::new(3, Duration::from_secs(1)), 1, 1_000), 3, "rounded up, not down");

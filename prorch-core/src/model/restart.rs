@@ -18,6 +18,10 @@ pub enum NoRestart {
     #[error("it is {0} and may still go on: wait for its end, or cancel it first")]
     Open(Status),
 
+    /// It is being removed, and part of it may be gone.
+    #[error("it is being removed")]
+    Sealed,
+
     /// No orchestrator here knows what it executes.
     #[error(
         "its pipeline `{0}` is unknown here: write `.pipeline::<MyPipeline>()` where the orchestrator is built"
@@ -97,6 +101,9 @@ impl<'a> Restart<'a> {
         let run = &old.run;
         if !run.status().is_terminal() {
             return Err(NoRestart::Open(run.status()));
+        }
+        if run.sealed {
+            return Err(NoRestart::Sealed);
         }
         let (step, stage) = begin_at(plan, step)?;
         if stage > 0 && run.state.undo.is_some() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Epoch, Fan, Guard, Hold, Limits, Locator, Message, MessageId, Metadata, Permits, Position,
-    RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
+    Definition, Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata,
+    Permits, Position, RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
 
 /// A run that is about to be stored.
@@ -207,6 +207,9 @@ pub struct Run {
     pub due_at: Option<Timestamp>,
     /// How many messages came in.
     pub inbox_seq: u64,
+    /// Whether it is being removed: then nothing else happens to it any more, and part of it may be gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
     /// What it has taken of the limits, and what it waits for.
     #[serde(default, skip_serializing_if = "Permits::is_empty")]
     pub permits: Permits,
@@ -246,6 +249,7 @@ impl Run {
             lease: None,
             due_at: Some(new.due_at),
             inbox_seq: 0,
+            sealed: false,
             permits: Permits::default(),
             spared: new.spared,
         }
@@ -355,6 +359,9 @@ pub struct StoredRun {
     /// recognised. Where a part of a run is read, they are left out.
     #[serde(default)]
     pub taken: BTreeSet<MessageId>,
+    /// What happened to it, each entry under its number; read as [`Part::History`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub history: BTreeMap<u32, HistoryEntry>,
 }
 
 impl StoredRun {
@@ -369,7 +376,14 @@ impl StoredRun {
     /// A row with nothing that hangs on it.
     #[must_use]
     pub const fn bare(run: Run, locator: Locator) -> Self {
-        Self { run, locator, records: BTreeMap::new(), inbox: Vec::new(), taken: BTreeSet::new() }
+        Self {
+            run,
+            locator,
+            records: BTreeMap::new(),
+            inbox: Vec::new(),
+            taken: BTreeSet::new(),
+            history: BTreeMap::new(),
+        }
     }
 
     /// Which stage the run is at: the one that it has come to last, or, when it is undone, the one that is undone next.
@@ -397,13 +411,18 @@ impl StoredRun {
     pub fn part(&self, part: Part) -> Self {
         let (records, inbox) = match part {
             Part::Row => (BTreeMap::new(), Vec::new()),
+            Part::History { from, limit } => {
+                let entries = self.history.range(from..).take(limit);
+                let history = entries.map(|(number, entry)| (*number, entry.clone())).collect();
+                return Self { history, ..Self::bare(self.run.clone(), self.locator) };
+            }
             Part::Work => (self.frontier(), self.untaken().cloned().collect()),
             Part::Records { from, limit } => (
                 self.records.range(from..).take(limit).map(|(at, record)| (*at, record.clone())).collect(),
                 Vec::new(),
             ),
         };
-        Self { run: self.run.clone(), locator: self.locator, records, inbox, taken: BTreeSet::new() }
+        Self { records, inbox, ..Self::bare(self.run.clone(), self.locator) }
     }
 
     /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
@@ -451,6 +470,13 @@ pub enum Part {
         /// The first position to read.
         from: Position,
         /// The most records to read.
+        limit: usize,
+    },
+    /// At most `limit` entries of its history from this number on, in order.
+    History {
+        /// The first number to read.
+        from: u32,
+        /// The most entries to read.
         limit: usize,
     },
 }

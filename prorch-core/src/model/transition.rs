@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
-    Outcome, Parent, Plan, Position, RecordWrite, Refusal, RunId, RunState, Status, StepPlan, StepRecord,
-    StoredRun, Text, Timestamp, UndoPhase,
+    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, Status, StepPlan,
+    StepRecord, StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.
@@ -23,9 +23,9 @@ pub fn transition(
     under_way: &[Position],
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    use Status::{Created, Failed, Pending};
+    use Status::{Cancelled, Created, Failed, Finished, Pending};
     let facts = Facts { run, plan, under_way, now };
-    let (kind, undo) = (event.kind(), run.run.state.undo_phase());
+    let (kind, undo, sealed) = (event.kind(), run.run.state.undo_phase(), run.run.sealed);
     let decision = match (run.run.status(), event) {
         (Pending, event) if run.run.state.is_undoing() => return facts.undoing(event),
         (Created | Pending, Event::Answered(call, jitter)) => {
@@ -60,9 +60,12 @@ pub fn transition(
         (Created | Pending, Event::Cancel { reason, message }) => facts.cancel(reason, message),
         (Created | Pending, Event::Pause { .. }) => facts.pause(true),
         (Created | Pending, Event::Resume { .. }) => facts.pause(false),
-        (Failed, Event::Retry) if undo == Some(UndoPhase::Stuck) => facts.undo_again(facts.no_cancels()),
-        (Failed, Event::Retry) if undo.is_none() => facts.reopen(),
-        (status, _) => return Err(Refusal { status, event: kind, undo }),
+        (Finished | Failed | Cancelled, Event::Remove(removal)) => facts.remove(removal),
+        (Failed, Event::Retry) if !sealed && undo == Some(UndoPhase::Stuck) => {
+            facts.undo_again(facts.no_cancels())
+        }
+        (Failed, Event::Retry) if !sealed && undo.is_none() => facts.reopen(),
+        (status, _) => return Err(Refusal { status, event: kind, undo, sealed }),
     };
     Ok(facts.rated(decision))
 }
@@ -258,6 +261,11 @@ impl Facts<'_> {
         Draft { state: Some(state), taken: taken.collect(), ..Draft::default() }.decision(Next::Wait(due))
     }
 
+    /// What hangs on the run goes first; who decides on that does it again until the run itself is gone.
+    fn remove(&self, removal: Removal) -> Decision {
+        Draft { removal: Some(removal), ..Draft::default() }.decision(Next::End)
+    }
+
     fn reopen(&self) -> Decision {
         let state = RunState {
             status: Status::Pending,
@@ -398,11 +406,12 @@ pub(super) struct Draft {
     pub(super) taken: Vec<MessageId>,
     pub(super) posts: Vec<super::Post>,
     pub(super) starts: Vec<NewRun>,
+    pub(super) removal: Option<Removal>,
 }
 
 impl Draft {
     pub(super) fn decision(self, next: Next) -> Decision {
-        let Self { state, records, taken, posts, starts } = self;
-        Decision { state, records, taken, posts, starts, next }
+        let Self { state, records, taken, posts, starts, removal } = self;
+        Decision { state, records, taken, posts, starts, removal, next }
     }
 }

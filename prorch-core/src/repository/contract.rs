@@ -59,6 +59,10 @@ pub trait Repository: Send + Sync + 'static {
     /// under another definition (`Update::definition`) moves it, with the list, to those who claim that one; the definition
     /// of another pipeline is rejected.
     ///
+    /// One that removes ([`Update::removal`]) takes away as much of a run that has ended as it says, and, when that is all, the
+    /// run with its messages, marks and history: the answer is then [`Answer::Removed`]. Else the run is sealed, and takes nothing
+    /// but removals from then on.
+    ///
     /// # Errors
     ///
     /// [`StoreError`]; nothing was written, unless it is ambiguous.

@@ -33,6 +33,11 @@ impl Gates {
         Ok(new.inspect(|key| self.gate(key).taken += 1).collect())
     }
 
+    /// Counts one more under this key, which had it before.
+    pub(super) fn hold(&mut self, key: &Text) {
+        self.gate(key).taken += 1;
+    }
+
     /// One that counted under this key does so no more.
     pub(super) fn free(&mut self, key: &Text) {
         let gate = self.gate(key);

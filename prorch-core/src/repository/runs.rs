@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::gates::Gates;
 use super::{
-    Answer, Compensation, Definition, Filter, Guard, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page, Part,
-    Permits, RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text,
-    Update,
+    Answer, Compensation, Definition, Filter, Guard, Kin, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page,
+    Part, Permits, RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun,
+    Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -18,6 +18,7 @@ pub struct Runs {
     /// Those that have not ended: what is searched most is not to slow down with what has been done.
     active: BTreeSet<RunId>,
     by_key: HashMap<(Text, Text), RunId>,
+    kin: Kin,
     /// What is taken of the limits.
     gates: Gates,
     /// How often a run was handed what another one gave back.
@@ -65,6 +66,14 @@ impl Runs {
             let active = self.active.iter().filter_map(|id| self.by_id.get(id));
             return filter.page(active.map(|stored| &stored.run));
         }
+        if let Some((found, in_order)) = self.kin.candidates(filter) {
+            let found = found.filter_map(|id| self.by_id.get(&id)).map(|stored| &stored.run);
+            if !in_order || filter.total {
+                return filter.page(found);
+            }
+            let found = found.filter(|run| filter.matches(run) && filter.is_after(run));
+            return filter.page(found.take(filter.limit + 1));
+        }
         filter.page(self.by_id.values().map(|stored| &stored.run))
     }
 
@@ -91,7 +100,17 @@ impl Runs {
         if !stored.run.status().is_terminal() {
             self.active.insert(id);
         }
+        self.kin.put(&stored.run);
         self.by_id.insert(id, stored);
+    }
+
+    fn remove(&mut self, id: RunId) {
+        let Some(StoredRun { run, .. }) = self.by_id.remove(&id) else { return };
+        self.active.remove(&id);
+        self.kin.remove(&run);
+        if let Some(key) = run.key {
+            self.by_key.remove(&(run.definition.pipeline, key));
+        }
     }
 
     fn apply(&mut self, update: &Update) -> Answer {
@@ -99,10 +118,15 @@ impl Runs {
             return Answer::Rejected(why);
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
-        let mut before = stored.run.permits.clone();
+        let (ended_at, mut before) = (stored.run.state.ended_at, stored.run.permits.clone());
         let is_claim = update.is_claim();
         let answer =
             if is_claim { claim(&mut self.gates, stored, &mut before, update) } else { update.apply(stored) };
+        if answer == Answer::Removed {
+            self.remove(update.run);
+            return answer;
+        }
+        self.kin.ended(&stored.run, ended_at);
         let after = stored.run.permits.clone();
         if stored.run.status().is_terminal() {
             self.active.remove(&update.run);
@@ -175,6 +199,24 @@ impl From<Stored> for Runs {
     }
 }
 
+/// Runs as they stand. What they hold of limits is counted; of rates it is not known when the last start was.
+impl From<Vec<StoredRun>> for Runs {
+    fn from(runs: Vec<StoredRun>) -> Self {
+        let mut map = Self::default();
+        for stored in runs {
+            stored.run.permits.held().for_each(|key| map.gates.hold(key));
+            map.put(stored);
+        }
+        map
+    }
+}
+
+impl From<Runs> for Vec<StoredRun> {
+    fn from(runs: Runs) -> Self {
+        runs.by_id.into_values().collect()
+    }
+}
+
 impl From<Runs> for Stored {
     fn from(runs: Runs) -> Self {
         Self { limits: runs.gates, runs: runs.by_id.into_values().collect() }
@@ -206,12 +248,16 @@ fn claim(gates: &mut Gates, stored: &mut StoredRun, counted: &mut Permits, updat
 ///
 /// The reason, for [`Answer::Rejected`].
 pub fn check_update(update: &Update) -> Result<(), Text> {
+    update.check_removal()?;
     update.records.iter().map(RecordWrite::record).try_for_each(check_record)?;
     if let Some(state) = &update.state {
         text(state.cause.as_ref().map(|cause| &cause.text), "the reason of the end")?;
         text(state.output.as_ref(), "the run's output")?;
         text(state.stuck.as_ref(), "the reason why it is left")?;
     }
+    let entries = update.history.iter().flat_map(|append| &append.entries);
+    let mut texts = entries.flat_map(|entry| [&entry.step, &entry.text, &entry.sender]);
+    texts.try_for_each(|part| text(part.as_ref(), "an entry of the history"))?;
     update.definition.as_ref().map_or(Ok(()), check_definition)?;
     if update.limits.is_some() && update.definition.is_some() {
         return Err(Text::from("a claim within limits stores its run under no other definition"));

@@ -181,6 +181,29 @@ macro_rules! conformance {
                     work_of_a_run_that_is_undone_is_what_is_undone_next,
                     of_the_stage_before_the_first_eight_come,
                 ]
+                removal: [
+                    a_run_goes_with_all_that_hung_on_it,
+                    its_id_and_its_key_are_free_and_nothing_is_left,
+                    one_that_has_not_ended_stays,
+                    a_late_removal_removes_nothing,
+                    a_removal_does_nothing_else,
+                    a_seal_keeps_all_and_raises_the_epoch,
+                    a_run_with_many_records_goes_in_pieces,
+                    a_run_with_much_payload_goes_in_pieces,
+                    many_are_removed_in_one_batch,
+                ]
+                ends: [
+                    those_that_ended_first_come_first,
+                    pages_by_end_go_on_behind_the_last,
+                    children_and_restarted_runs_are_found_by_where_they_come_from,
+                ]
+                history: [
+                    it_grows_with_the_updates_that_apply,
+                    an_entry_is_kept_to_the_letter,
+                    of_too_many_the_first_and_the_last_are_kept,
+                    it_goes_with_the_run,
+                    a_message_says_who_sent_it,
+                ]
                 search: [
                     an_empty_filter_finds_all,
                     by_status,

@@ -43,6 +43,12 @@ pub mod parts;
 #[doc(hidden)]
 pub mod undo;
 #[doc(hidden)]
+pub mod removal;
+#[doc(hidden)]
+pub mod ends;
+#[doc(hidden)]
+pub mod history;
+#[doc(hidden)]
 pub mod search;
 #[doc(hidden)]
 pub mod paging;
