@@ -136,6 +136,8 @@ use crate::valid::Errors;
 /// | `batch(max = 500, …)` | the most records that one call of `on_continue_many` is made for | 1,000 |
 /// | `rate = "10/s"`, or `rate("10/s", burst = 5)` | how often the step is started (`/s`, `/m`, `/h`, `/d`), by all processes together and in all pipelines; `burst` is how many at once after a pause, else one | as often as runs come to it |
 /// | `batch(gather = "200ms", …)` | such a step is asked again when a whole multiple of this has passed, so that many are asked at once | a tenth of `poll`, a second at most |
+/// | `at_most_once` | its first call is not made a second time when it is not known what became of it: see [below](#at-most-once) | it is made again |
+/// | `on_uncertain = path` | of a function that is `at_most_once`: who is asked then, an `async fn(&Input, &StepContext) -> StepResult<Output>` | the run fails in doubt |
 /// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
 /// | `derive(Default, …)` | which of the three derives are added | all that are not below |
@@ -203,6 +205,93 @@ use crate::valid::Errors;
 /// }
 /// let report = orchestrator.execute_pipelines().await?;
 /// assert_eq!((report.finished, report.waiting), (3, 1), "three are done, scene 70 is not");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # At most once
+///
+/// A call that a crash cut off is made again, with the same idempotency key. Where the outside knows no such keys, that may do
+/// something twice. Of a step that is `at_most_once` the first call (`on_start`, or `on_continue` where that is not written) is
+/// written down before it is made, in a commit of its own, and prorch never makes it a second time. When it is not known what
+/// became of it, `Step::on_uncertain` is asked: it looks outside, and answers what it finds. What is called after a `pending`
+/// that was stored is retried like any call.
+///
+/// | what happened to the first call | what follows |
+/// |---|---|
+/// | the process ended, or lost its lease | uncertain |
+/// | it took too long, panicked, or returned an error that may be retried | uncertain, after the step's backoff |
+/// | it returned a fatal error | the step fails |
+/// | it finished, cancelled or answered `pending` | as ever |
+///
+/// *Uncertain* means that `on_uncertain` is asked. It answers `finish`, `pending`, `fail`, or `start_again()`, and only then the
+/// first call is made anew, as long as the step has attempts. Its own errors are retried. When it has no attempts left, or is
+/// not written, the run fails *in doubt*, and waits for somebody who says what became of the step: `orchestrator.settle`.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+///
+/// use prorch::prelude::*;
+///
+/// /// Pays as often as it is told to, and keeps books by the text of each payment.
+/// #[derive(Default)]
+/// struct Bank(Mutex<HashMap<String, u64>>);
+///
+/// impl Bank {
+///     fn pay(&self, text: String, amount: u64) -> Result<u64, std::io::Error> {
+///         self.0.lock().unwrap().insert(text, amount);
+///         Err(std::io::Error::other("the line was cut before the bank answered"))
+///     }
+///
+///     fn find(&self, text: &str) -> Option<u64> {
+///         self.0.lock().unwrap().get(text).copied()
+///     }
+/// }
+///
+/// #[step(at_most_once)]
+/// struct Pay;
+///
+/// impl Step for Pay {
+///     type Input = u64;
+///     type Output = u64;
+///
+///     async fn on_start(&mut self, amount: &u64, cx: &StepContext) -> StepResult<u64> {
+///         finish(cx.resource::<Bank>()?.pay(cx.idempotency_key().to_string(), *amount)?)
+///     }
+///
+///     async fn on_uncertain(&mut self, _: &u64, cx: &StepContext) -> StepResult<u64> {
+///         match cx.resource::<Bank>()?.find(&cx.idempotency_key().to_string()) {
+///             Some(paid) => finish(paid),
+///             None => start_again(),
+///         }
+///     }
+/// }
+///
+/// #[step(at_most_once)]
+/// async fn send_letter(paid: u64) -> StepResult<String> {
+///     Err(format!("the printer jams at a receipt for {paid}").into()) // and nobody can ask it
+/// }
+///
+/// #[pipeline(steps = [Pay, send_letter])]
+/// struct Payment;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// # let (repository, clock) = (prorch::repository::MemoryRepository::new(), prorch::testing::ManualClock::default());
+/// # let builder = Orchestrator::builder(repository).clock(clock.clone());
+/// let orchestrator = builder.resource(Bank::default()).pipeline::<Payment>().build()?;
+/// let run = orchestrator.start::<Payment>(25).await?;
+/// # for _ in 0..4 {
+/// #     orchestrator.execute_pipelines().await?;
+/// #     clock.advance(std::time::Duration::from_secs(1));
+/// # }
+/// let in_doubt = run.wait().await.unwrap_err();
+/// assert!(in_doubt.to_string().contains("at step `send_letter`: in doubt"), "{in_doubt}");
+///
+/// // Somebody finds the letter in the printer.
+/// orchestrator.settle::<send_letter>(run.id()).finished("sent by hand".to_owned()).await?;
+/// assert_eq!(run.wait().await?, "sent by hand");
 /// # Ok(())
 /// # }
 /// ```

@@ -45,6 +45,8 @@ pub(crate) struct GoodOptions {
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
+    pub(crate) at_most_once: bool,
+    pub(crate) on_uncertain: Option<Path>,
 }
 
 /// Good options of a step that is asked together with others.
@@ -153,6 +155,8 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
         rate: written.rate.and_then(|written| errors.take(limits::rate(&written))),
         resources: written.resources,
         compensate: written.compensate,
+        at_most_once: written.at_most_once,
+        on_uncertain: written.on_uncertain,
         derive: written.derive.and_then(|names| errors.take(derivable(names))),
     }
 }
@@ -247,7 +251,21 @@ pub(crate) fn no_function(options: &GoodOptions) -> Result<()> {
     let text = "this is for functions: how a struct or an enum is undone stands in its `impl Step`, as `async fn \
                 compensate(&mut self, input: &Self::Input, output: Option<&Self::Output>, cx: &StepContext) -> \
                 StepResult<()>`";
-    options.compensate.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))
+    options.compensate.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))?;
+    let text = "this is for functions: a struct or an enum is asked by its `impl Step`, as `async fn on_uncertain(&mut self, \
+                input: &Self::Input, cx: &StepContext) -> StepResult<Self::Output>`";
+    options.on_uncertain.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))
+}
+
+/// Who is asked what became of a call is one whose call is not simply made again.
+fn asked_for_a_reason(options: &GoodOptions) -> Result<()> {
+    match &options.on_uncertain {
+        Some(path) if !options.at_most_once => {
+            let text = "this is asked only of a step whose first call is made at most once: write `at_most_once` beside it";
+            Err(Error::new_spanned(path, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A struct or an enum that is to be a step.
@@ -271,6 +289,7 @@ fn not_generic(generics: &Generics, text: &str) -> Result<()> {
 /// A function that is to be a step.
 pub(crate) fn step_function(function: &Function, options: &GoodOptions) -> Result<GoodFunction> {
     let sig = &function.sig;
+    asked_for_a_reason(options)?;
     if let Some(derive) = options.derive.as_ref() {
         let at = derive.first().map_or_else(Span::call_site, Ident::span);
         return Err(Error::new(at, "a function has no state to derive something for: leave `derive` out"));

@@ -139,12 +139,14 @@ pub enum CauseKind {
     Crash,
     /// A run that the step started has failed.
     Child,
-    /// The store refused what the step wanted to write.
+    /// What the step wanted to write can't be stored.
     Refused,
     /// Somebody, or the step itself, cancelled it.
     Cancelled,
     /// What its steps had done was to be undone, and one of them could not be.
     Undo,
+    /// It is not known whether the first call of a step did its work, and that is made at most once: somebody has to say.
+    InDoubt,
 }
 
 /// The columns of a run that a decision may write.
