@@ -3,6 +3,8 @@
 mod hands_on;
 mod stage;
 mod child;
+#[cfg(feature = "cron")]
+mod schedule;
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +16,9 @@ use crate::step::ResourceType;
 pub use crate::model::UndoOn;
 pub use hands_on::{Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Run};
 pub use stage::{Member, Stage};
+
+#[cfg(feature = "cron")]
+pub use schedule::{Declared, scheduled_input};
 
 use stage::DecodeOutput;
 
@@ -48,6 +53,11 @@ pub struct PipelineDefinition {
     aliases: Vec<(&'static str, &'static str)>,
     undo: UndoOn,
     key: OnceLock<Definition>,
+    #[cfg(feature = "cron")]
+    schedule: Option<Declared>,
+    /// The pipeline that its schedules are runs of.
+    #[cfg(feature = "cron")]
+    scheduler: OnceLock<Box<Self>>,
 }
 
 impl PipelineDefinition {
@@ -63,6 +73,10 @@ impl PipelineDefinition {
             aliases: Vec::new(),
             undo: UndoOn::NEVER,
             key: OnceLock::new(),
+            #[cfg(feature = "cron")]
+            schedule: None,
+            #[cfg(feature = "cron")]
+            scheduler: OnceLock::new(),
         }
     }
 
@@ -82,6 +96,25 @@ impl PipelineDefinition {
     #[must_use]
     pub fn undone(self, undo: UndoOn) -> Self {
         Self { undo, ..self }
+    }
+
+    /// The same, with a schedule.
+    #[cfg(feature = "cron")]
+    #[must_use]
+    pub fn scheduled(self, schedule: Declared) -> Self {
+        Self { schedule: Some(schedule), ..self }
+    }
+
+    /// The schedule that it is declared with.
+    #[cfg(feature = "cron")]
+    pub(crate) const fn schedule(&self) -> Option<&Declared> {
+        self.schedule.as_ref()
+    }
+
+    /// The pipeline that its schedules are runs of, which is made once.
+    #[cfg(feature = "cron")]
+    pub(crate) fn scheduler(&'static self, make: fn(&'static Self) -> Self) -> &'static Self {
+        self.scheduler.get_or_init(|| Box::new(make(self)))
     }
 
     /// The same, whose runs end with an `Output` that the last stage's output turns into.
