@@ -15,6 +15,10 @@ pub use prorch_core::model::{NoRestart, RetryPolicy, RunId, Status};
 pub use prorch_core::orchestrator::{
     Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, Start, Told,
 };
+#[cfg(feature = "cron")]
+pub use prorch_core::model::{Missed, Overlap};
+#[cfg(feature = "cron")]
+pub use prorch_core::orchestrator::{NewSchedule, Schedule};
 pub use prorch_core::payload::{Payload, PayloadError};
 pub use prorch_core::pipeline::Pipeline;
 pub use prorch_core::registry::{StepEntry, pipelines, steps};

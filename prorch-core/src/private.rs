@@ -7,6 +7,10 @@ pub use serde;
 
 pub use crate::flow::{Anything, Begin, FlowsInto};
 pub use crate::payload::Payload;
+#[cfg(feature = "cron")]
+pub use crate::model::{Missed, Overlap};
+#[cfg(feature = "cron")]
+pub use crate::pipeline::{Declared, default_input, scheduled_input};
 pub use crate::pipeline::{
     Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run,
     Stage, UndoOn,

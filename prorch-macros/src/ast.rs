@@ -3,6 +3,8 @@
 use proc_macro2::Span;
 use syn::{Attribute, DeriveInput, Ident, LitInt, LitStr, Path, Signature, Type, Visibility};
 
+use crate::schedule::Schedule;
+
 /// The options of `#[step(…)]`.
 #[derive(Default)]
 pub(crate) struct StepOptions {
@@ -46,6 +48,7 @@ pub(crate) struct PipelineOptions {
     pub(crate) aliases: Vec<Alias>,
     pub(crate) on_failure: Option<Compensate>,
     pub(crate) on_cancel: Option<Compensate>,
+    pub(crate) schedule: Schedule,
 }
 
 /// `compensate`, behind `on_failure` or `on_cancel`.

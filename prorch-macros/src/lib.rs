@@ -5,6 +5,7 @@ mod duration;
 mod types;
 mod options;
 mod parse;
+mod schedule;
 mod valid;
 mod expand;
 

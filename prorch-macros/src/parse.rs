@@ -43,6 +43,11 @@ const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "version", form: "version = 2" },
     Known { name: "on_failure", form: "on_failure = compensate" },
     Known { name: "on_cancel", form: "on_cancel = compensate" },
+    Known { name: "schedule", form: "schedule = \"0 3 * * *\"" },
+    Known { name: "timezone", form: "timezone = \"Europe/Madrid\"" },
+    Known { name: "missed", form: "missed = latest`, `missed = skip` or `missed = all(10)" },
+    Known { name: "overlap", form: "overlap = skip" },
+    Known { name: "schedule_input", form: "schedule_input = Request::nightly()" },
     Known { name: "aliases", form: "aliases(\"OldName\" = NewName)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
@@ -116,6 +121,9 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         "on_cancel" => read.on_cancel = Some(options::value(option, input)?),
         "aliases" => read.aliases = options::list(option, input)?,
         "crate" => read.krate = Some(options::path(option, input)?),
+        name @ ("schedule" | "timezone" | "missed" | "overlap" | "schedule_input") => {
+            read.schedule.read(name, option, input)?;
+        }
         _ => {
             let (span, stages) = options::array(option, input, stage)?;
             read.steps = Some(Steps { span, stages });

@@ -18,7 +18,7 @@ pub use hands_on::{Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Run}
 pub use stage::{Member, Stage};
 
 #[cfg(feature = "cron")]
-pub use schedule::{Declared, scheduled_input};
+pub use schedule::{Declared, DefaultInput, default_input, scheduled_input};
 
 use stage::DecodeOutput;
 

@@ -45,3 +45,27 @@ impl Declared {
 pub fn scheduled_input<T: Payload>(value: &T) -> Result<Text, PayloadError> {
     value.encode()
 }
+
+/// What the runs of a schedule are started with where it does not say with what.
+#[diagnostic::on_unimplemented(
+    message = "a run of this schedule is started with a `{Self}`, and there is no default of that",
+    label = "which `{Self}` is not said",
+    note = "write `schedule_input = …` beside `schedule`, or `#[derive(Default)]` above `{Self}`"
+)]
+pub trait DefaultInput: Sized {
+    /// The value.
+    fn default_input() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> DefaultInput for T {
+    fn default_input() -> Self {
+        T::default()
+    }
+}
+
+/// What the runs of a schedule are started with where it does not say with what.
+#[must_use]
+pub fn default_input<T: DefaultInput>() -> T {
+    T::default_input()
+}

@@ -20,6 +20,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let version = good.version.map(|version| quote!(.version(#version)));
     let aliases = aliases(private, good);
     let undone = undone(private, good);
+    let schedule = good.schedule.as_ref().map(|schedule| schedule.call(private, ident));
     let contract = contract(item, good, first, last);
     quote! {
         #[allow(unused_parens)]
@@ -34,7 +35,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
                         let stages = ::std::vec![#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #ending
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #schedule #ending
                     })
                 }
             }

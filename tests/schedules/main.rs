@@ -1,0 +1,6 @@
+//! Schedules: which ticks fire, what a program can say about them, and what no crash changes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bench;
+mod year;
