@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+#[cfg(feature = "sqlite")]
+mod processes;
+mod sweep;
 mod year;
