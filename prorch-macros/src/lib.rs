@@ -146,7 +146,7 @@ use crate::valid::Errors;
 /// # Asking about many at once
 ///
 /// A step that waits for something which can be asked about for many at a time writes
-/// [`on_continue_many`](trait@prorch::Step::on_continue_many), instead of `on_continue` or beside it. Here four runs wait
+/// `Step::on_continue_many`, instead of `on_continue` or beside it. Here four runs wait
 /// for jobs, and one request tells how all of them are going:
 ///
 /// ```
