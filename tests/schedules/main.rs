@@ -6,4 +6,5 @@ mod bench;
 #[cfg(feature = "sqlite")]
 mod processes;
 mod sweep;
+mod control;
 mod year;
