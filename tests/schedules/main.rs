@@ -7,4 +7,5 @@ mod bench;
 mod processes;
 mod sweep;
 mod control;
+mod declared;
 mod year;

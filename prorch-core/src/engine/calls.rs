@@ -111,7 +111,11 @@ impl Worker {
             spawn,
             undo,
             #[cfg(feature = "cron")]
-            tick: member.ticks().map(|pipeline| Tick { now, starts: pipeline.key() }),
+            tick: member.ticks().map(|pipeline| Tick {
+                now,
+                starts: pipeline.key(),
+                is_declared: pipeline.schedule().is_some(),
+            }),
         };
         let planned =
             PlannedCall { slot, serial, pipeline: held.known.pipeline.name(), member, invocation, limit };

@@ -27,7 +27,7 @@ pub(crate) fn scheduler(pipeline: &'static PipelineDefinition) -> &'static Pipel
 /// Looks which ticks are due: the call of a schedule's step.
 async fn tick(call: Invocation) -> Reply {
     let Invocation { hook, input, state, cx, spawn, tick, .. } = call;
-    let (Some(Tick { now, starts }), Some(first)) = (tick, spawn) else {
+    let (Some(Tick { now, starts, is_declared }), Some(first)) = (tick, spawn) else {
         unreachable!("the step of a schedule is told the time, and given an id for a run")
     };
     let mut state = match read(&input, state.as_ref(), &cx) {
@@ -38,6 +38,12 @@ async fn tick(call: Invocation) -> Reply {
         Ok(ticks) => ticks,
         Err(why) => return Reply::Unreadable { told: why.clone(), why: Text::from(why) },
     };
+    if state.spec.declared.is_some() && !is_declared {
+        tracing::warn!(
+            schedule = %state.spec.name,
+            "the declaration of this schedule is gone, and it goes on: delete it (`delete_schedule`), or declare it again"
+        );
+    }
     let Due { mut fires, last } = due(&ticks, state.spec.missed, state.last, now);
     if state.spec.overlap == Overlap::Skip && !fires.is_empty() {
         fires.truncate(if goes_on(&state, &cx).await { 0 } else { 1 });

@@ -27,6 +27,8 @@ pub(crate) struct Tick {
     pub(crate) now: Timestamp,
     /// What the runs are stored under that it starts.
     pub(crate) starts: Definition,
+    /// Whether that pipeline is declared with a schedule here.
+    pub(crate) is_declared: bool,
 }
 
 /// What came of a call.
