@@ -3,6 +3,7 @@
     not(all(feature = "macros", feature = "sqlite")),
     doc = "Durable pipelines of steps, as a library."
 )]
+#![cfg_attr(all(feature = "macros", feature = "sqlite", feature = "cron"), doc = include_str!("../docs/schedules.md"))]
 
 #[cfg(feature = "macros")]
 pub use prorch_macros::{pipeline, step};
