@@ -12,14 +12,14 @@ pub use prorch_core::config::OrchestratorConfig;
 pub use prorch_core::engine::{LeftRun, PassReport};
 pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
+#[cfg(feature = "cron")]
+pub use prorch_core::model::{Missed, Overlap};
 pub use prorch_core::model::{NoRestart, RetryPolicy, RunId, Status};
+#[cfg(feature = "cron")]
+pub use prorch_core::orchestrator::{NewSchedule, Schedule};
 pub use prorch_core::orchestrator::{
     Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, Start, Told,
 };
-#[cfg(feature = "cron")]
-pub use prorch_core::model::{Missed, Overlap};
-#[cfg(feature = "cron")]
-pub use prorch_core::orchestrator::{NewSchedule, Schedule};
 pub use prorch_core::payload::{Payload, PayloadError};
 pub use prorch_core::pipeline::Pipeline;
 pub use prorch_core::registry::{StepEntry, pipelines, steps};

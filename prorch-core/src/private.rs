@@ -7,14 +7,12 @@ pub use serde;
 
 pub use crate::flow::{Anything, Begin, FlowsInto};
 pub use crate::payload::Payload;
-#[cfg(feature = "cron")]
-pub use crate::model::{Missed, Overlap};
-#[cfg(feature = "cron")]
-pub use crate::pipeline::{Declared, default_input, scheduled_input};
 pub use crate::pipeline::{
     Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run,
     Stage, UndoOn,
 };
+#[cfg(feature = "cron")]
+pub use crate::pipeline::{Declared, Missed, Overlap, default_input, scheduled_input};
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{
     Answered, BatchOptions, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError,

@@ -302,8 +302,7 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |
 /// | `on_failure = compensate` | when a run fails, what its steps have done is undone before it ends | it ends at once |
 /// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
-/// | `schedule = "0 3 * * *"` | its runs are started at each tick of this cron expression (feature `cron`) | they are started by `start` |
-/// | `timezone = "Europe/Madrid"` | the time zone that the expression is read in | UTC |
+/// | `schedule = "0 3 * * *", timezone = "Europe/Madrid"` | a run is started at each tick of this cron expression in this time zone (feature `cron`) | none; UTC |
 /// | `missed = skip`, `missed = all(10)` | what becomes of ticks that no worker came to within a minute | `latest`: the latest fires |
 /// | `overlap = skip` | a tick does not fire while the run of the one before goes on | `allow` |
 /// | `schedule_input = expression` | what a scheduled run is started with | the type's `Default` |

@@ -63,7 +63,9 @@ impl Schedule {
     pub(crate) fn check(self) -> Result<Option<GoodSchedule>> {
         let Some((option, span)) = self.first else { return Ok(None) };
         let Some(cron) = self.cron else {
-            let text = format!("`{option}` is about a schedule, and there is none: write `schedule = \"0 3 * * *\"` too");
+            let text = format!(
+                "`{option}` is about a schedule, and there is none: write `schedule = \"0 3 * * *\"` too"
+            );
             return Err(Error::new(span, text));
         };
         if !cfg!(feature = "cron") {
@@ -76,7 +78,8 @@ impl Schedule {
         let overlap = self.overlap.unwrap_or(Overlap::Allow);
         match (&missed, overlap) {
             (Missed::All(limit), _) if !is_limit(limit) => {
-                let text = format!("of missed ticks 1 to {MOST} fire: write `missed = all(10)`, or `missed = skip`");
+                let text =
+                    format!("of missed ticks 1 to {MOST} fire: write `missed = all(10)`, or `missed = skip`");
                 Err(Error::new(limit.span(), text))
             }
             (Missed::All(_), Overlap::Skip(span)) => {
@@ -96,7 +99,8 @@ fn is_limit(limit: &LitInt) -> bool {
 fn shape(cron: &LitStr) -> Result<()> {
     let text = cron.value();
     let count = text.split_whitespace().count();
-    let is_of_field = |letter: char| letter.is_ascii_alphanumeric() || "*,-/".contains(letter) || letter.is_whitespace();
+    let is_of_field =
+        |letter: char| letter.is_ascii_alphanumeric() || "*,-/".contains(letter) || letter.is_whitespace();
     let wrong = if let Some(letter) = text.chars().find(|letter| !is_of_field(*letter)) {
         format!("has a `{letter}` in it")
     } else if !matches!(count, 5 | 6) {

@@ -32,9 +32,13 @@ fn why(error: Error) -> String {
 async fn a_tick_starts_a_run_with_what_the_schedule_says() {
     let clock = ManualClock::default();
     let orchestrator = orchestrator(MemoryRepository::new(), &clock);
-    let schedule = orchestrator.schedule::<Note>("half past", "30 * * * *", 7).priority(2).metadata("by", "me");
+    let schedule =
+        orchestrator.schedule::<Note>("half past", "30 * * * *", 7).priority(2).metadata("by", "me");
     let made = schedule.await.unwrap();
-    assert_eq!((made.name.as_str(), made.pipeline.as_str(), made.timezone.as_str()), ("half past", "Note", "UTC"));
+    assert_eq!(
+        (made.name.as_str(), made.pipeline.as_str(), made.timezone.as_str()),
+        ("half past", "Note", "UTC")
+    );
     assert_eq!((made.last, made.next), (None, Some(time("2026-01-01T00:30:00Z"))));
     pass(&orchestrator, &clock, Duration::ZERO).await;
     pass(&orchestrator, &clock, 30 * MINUTE).await;
@@ -43,7 +47,10 @@ async fn a_tick_starts_a_run_with_what_the_schedule_says() {
     let run = &found[0];
     assert_eq!(run.key.as_deref(), Some("half past@2026-01-01T00:30:00Z"));
     assert_eq!((run.priority, &*run.input, run.status()), (2, "7", Status::Finished));
-    assert_eq!((&run.state.metadata["by"], &run.state.metadata["tick"]), (&"me".into(), &"2026-01-01T00:30:00Z".into()));
+    assert_eq!(
+        (&run.state.metadata["by"], &run.state.metadata["tick"]),
+        (&"me".into(), &"2026-01-01T00:30:00Z".into())
+    );
     assert_eq!(run.parent, None);
     let now = orchestrator.schedules().await.unwrap();
     assert_eq!(now[0].last, Some(time("2026-01-01T00:30:00Z")));
@@ -157,7 +164,11 @@ async fn a_change_counts_from_now_on_and_where_the_ticks_stay_none_is_forgotten(
     let changed = orchestrator.schedule::<Note>("s", "0 * * * *", 3).await.unwrap();
     assert_eq!(changed.cron, "0 * * * *");
     orchestrator.execute_pipelines().await.unwrap();
-    assert_eq!(ticks(&orchestrator, "s").await, ["2026-01-01T21:00:00Z"], "it was missed, and is not forgotten");
+    assert_eq!(
+        ticks(&orchestrator, "s").await,
+        ["2026-01-01T21:00:00Z"],
+        "it was missed, and is not forgotten"
+    );
     assert_eq!(&*runs(&orchestrator, "s").await[0].input, "3");
 }
 
@@ -215,7 +226,8 @@ async fn what_makes_no_sense_is_told() {
     ] {
         assert!(told.contains(part), "{told}");
     }
-    let overlap = orchestrator.schedule::<Note>("s", "* * * * *", 1).missed(Missed::All(2)).no_overlap().await;
+    let overlap =
+        orchestrator.schedule::<Note>("s", "* * * * *", 1).missed(Missed::All(2)).no_overlap().await;
     assert!(why(overlap.unwrap_err()).contains("Missed::Latest"));
     let urgent = orchestrator.schedule::<Note>("s", "* * * * *", 1).priority(10).await;
     assert!(why(urgent.unwrap_err()).contains("from 0 to 9"));

@@ -82,7 +82,10 @@ async fn each_second_makes_one_run(seconds: u64) {
         if found.last() >= expected.last() && open_runs(&orchestrator).await == 0 {
             break;
         }
-        assert!(began.elapsed() < Duration::from_secs(120) + SECOND * seconds as u32, "no tick after {found:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(120) + SECOND * seconds as u32,
+            "no tick after {found:?}"
+        );
         if began.elapsed() < SECOND * seconds as u32 {
             let victim = chance.usize(..WORKERS);
             workers[victim] = Worker::start(&store);

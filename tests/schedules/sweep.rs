@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use prorch::{Error, Missed};
 use prorch::prelude::*;
 use prorch::repository::{Filter, MemoryRepository, Repository};
+use prorch::{Error, Missed};
 use prorch_testkit::ManualClock;
 use prorch_testkit::faults::{Fault, FaultyRepository};
 
@@ -44,7 +44,11 @@ async fn live(orchestrator: &Orchestrator, clock: &ManualClock, made: Made) -> R
         if runs.len() >= TICKS && runs.iter().all(|run| run.status().is_terminal()) {
             break;
         }
-        clock.advance(if runs.iter().any(|run| !run.status().is_terminal()) { LONGER_THAN_A_LEASE } else { HOUR });
+        clock.advance(if runs.iter().any(|run| !run.status().is_terminal()) {
+            LONGER_THAN_A_LEASE
+        } else {
+            HOUR
+        });
     }
     Ok(())
 }
@@ -80,7 +84,8 @@ async fn sweep(store: &Arc<impl Repository>, fault: Fault, write: u64, made: Mad
     let mut keys: Vec<String> = runs.iter().map(|run| run.key.as_ref().unwrap().to_string()).collect();
     keys.sort();
     assert!(keys.len() >= TICKS, "{what}: {keys:?}");
-    let expected: Vec<String> = (1..=keys.len()).map(|hour| format!("{name}@2026-01-01T{hour:02}:00:00Z")).collect();
+    let expected: Vec<String> =
+        (1..=keys.len()).map(|hour| format!("{name}@2026-01-01T{hour:02}:00:00Z")).collect();
     assert_eq!(keys, expected, "{what}");
     Swept { writes: faulty.writes(), happened: !faulty.happened().is_empty() }
 }

@@ -172,7 +172,8 @@ impl Expression {
         let shown = zone.first_shown(first, *minutes.end());
         let named = (0..).zip(&shown).filter(|(at, _)| self.is_named(first + at));
         // One that is skipped fires when the clock shows a later one for the first time.
-        let fires = named.filter_map(|(at, utc)| utc.or_else(|| shown[at as usize..].iter().flatten().next().copied()));
+        let fires = named
+            .filter_map(|(at, utc)| utc.or_else(|| shown[at as usize..].iter().flatten().next().copied()));
         fires.filter(|utc| minutes.contains(utc)).collect()
     }
 }

@@ -5,16 +5,8 @@ use crate::step::{Done, step};
 use crate::{deny, dependencies, test};
 
 /// The facade's features, alone and together; all together are what the other steps build.
-const FEATURES: [&str; 8] = [
-    "",
-    "macros",
-    "sqlite",
-    "macros,sqlite",
-    "cron",
-    "macros,cron",
-    "sqlite,cron",
-    "macros,sqlite,cron",
-];
+const FEATURES: [&str; 8] =
+    ["", "macros", "sqlite", "macros,sqlite", "cron", "macros,cron", "sqlite,cron", "macros,sqlite,cron"];
 
 pub(crate) fn run_ci() -> Done {
     step("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
-    Outcome, Parent, Plan, Position, RecordWrite, Refusal, RunId, RunState, ScheduleState, Status, StepPlan, StepRecord,
-    StoredRun, Text, Timestamp, UndoPhase,
+    Outcome, Parent, Plan, Position, RecordWrite, Refusal, RunId, RunState, ScheduleState, Status, StepPlan,
+    StepRecord, StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.

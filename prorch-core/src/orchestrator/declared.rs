@@ -25,7 +25,12 @@ impl Orchestrator {
             };
             if there.is_none_or(|(_, state)| state.spec.declared != spec.declared) {
                 let made = self.put_schedule(spec).await?;
-                tracing::info!(schedule = made.name, cron = made.cron, timezone = made.timezone, "a schedule is as it is declared");
+                tracing::info!(
+                    schedule = made.name,
+                    cron = made.cron,
+                    timezone = made.timezone,
+                    "a schedule is as it is declared"
+                );
             }
         }
         self.shared.scheduled.store(now, Ordering::Relaxed);

@@ -8,8 +8,8 @@ use super::start::{encode, save};
 use super::{Orchestrator, Told};
 use crate::error::Error;
 use crate::model::{
-    Filter, Mail, Metadata, Missed, NewRun, Overlap, Part, Run, RunId, ScheduleChange, ScheduleSpec, ScheduleState,
-    StoredRun, Text, Timestamp,
+    Filter, Mail, Metadata, Missed, NewRun, Overlap, Part, Run, RunId, ScheduleChange, ScheduleSpec,
+    ScheduleState, StoredRun, Text, Timestamp,
 };
 use crate::payload::Payload;
 use crate::pipeline::Pipeline;
@@ -244,7 +244,10 @@ impl Orchestrator {
 
     async fn named_schedule(&self, name: &str) -> Result<RunId, Error> {
         let found = self.open_schedule(name).await?;
-        found.ok_or_else(|| Error::Schedule { name: name.to_owned(), why: "there is none of this name".to_owned() })
+        found.ok_or_else(|| Error::Schedule {
+            name: name.to_owned(),
+            why: "there is none of this name".to_owned(),
+        })
     }
 
     /// The run of the schedule with this name.

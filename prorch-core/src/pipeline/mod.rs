@@ -14,6 +14,8 @@ use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
 pub use crate::model::UndoOn;
+#[cfg(feature = "cron")]
+pub use crate::model::{Missed, Overlap};
 pub use hands_on::{Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Run};
 pub use stage::{Member, Stage};
 

@@ -141,8 +141,10 @@ impl Catalog {
     /// The schedules that its pipelines are declared with; of several versions of a pipeline the latest counts.
     pub(crate) fn schedules(&self) -> Result<Vec<ScheduleSpec>, Error> {
         let known = self.read();
-        let latest = known.own.values().map(|known| known.pipeline).filter(|pipeline| !known.has_later(pipeline));
-        let declared = latest.filter_map(|pipeline| pipeline.schedule().map(|schedule| schedule.spec(pipeline.name())));
+        let latest =
+            known.own.values().map(|known| known.pipeline).filter(|pipeline| !known.has_later(pipeline));
+        let declared =
+            latest.filter_map(|pipeline| pipeline.schedule().map(|schedule| schedule.spec(pipeline.name())));
         Ok(declared.collect::<Result<_, _>>()?)
     }
 

@@ -257,7 +257,10 @@ mod tests {
 
     #[test]
     fn a_leap_day_is_waited_for_over_a_century_without_one_and_no_day_is_not_waited_for() {
-        assert_eq!(next("0 0 29 2 *", date(2096, 3, 1).at(0, 0, 0, 0)), Some(date(2104, 2, 29).at(0, 0, 0, 0)));
+        assert_eq!(
+            next("0 0 29 2 *", date(2096, 3, 1).at(0, 0, 0, 0)),
+            Some(date(2104, 2, 29).at(0, 0, 0, 0))
+        );
         assert_eq!(next("0 0 30 2 *", date(2026, 1, 1).at(0, 0, 0, 0)), None);
         assert_eq!(next("0 0 31 4,6,9,11 *", date(2026, 1, 1).at(0, 0, 0, 0)), None);
         assert_eq!(next("0 0 1 1 *", date(9999, 12, 31).at(0, 0, 0, 0)), None);

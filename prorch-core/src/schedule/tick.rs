@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::due::{Due, due};
 use super::ticks::Ticks;
 use crate::model::{
-    Filter, NewRun, Outcome, Overlap, RunId, ScheduleChange, ScheduleState, Text, Timestamp,
-    shown_tick,
+    Filter, NewRun, Outcome, Overlap, RunId, ScheduleChange, ScheduleState, Text, Timestamp, shown_tick,
 };
 use crate::payload::{Payload, PayloadError};
 use crate::pipeline::{PipelineDefinition, Stage};

@@ -29,7 +29,8 @@ impl Ticks {
     ///
     /// What is wrong with one of them.
     pub(crate) fn new(cron: &str, zone: &str) -> Result<Self, String> {
-        let expression = Expression::parse(cron).map_err(|error| format!("`{cron}` is no cron expression: {error}"))?;
+        let expression =
+            Expression::parse(cron).map_err(|error| format!("`{cron}` is no cron expression: {error}"))?;
         let named = TimeZone::get(zone);
         let zone = named.map_err(|_| {
             format!("there is no time zone `{zone}`: write its name as in the tz database, `Europe/Madrid` or `UTC`")

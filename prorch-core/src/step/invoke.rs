@@ -1,8 +1,8 @@
 use super::{Progress, RetryOptions, Step, StepContext, StepError, StepResult, Undoing, ask_alone};
 use crate::flow::FlowsInto;
+use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
 #[cfg(feature = "cron")]
 use crate::model::{Definition, Timestamp};
-use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
 use crate::payload::{Payload, PayloadError};
 
 /// A call that is to be made.

@@ -1,8 +1,8 @@
 //! The chart in `docs/state-machine.md` is what the code does.
 
 use prorch_core::model::{
-    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, NewRun, Next, Outcome, Plan, Position, Refusal,
-    RunId, Status, StoredRun, transition,
+    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, NewRun, Next, Outcome, Plan, Position,
+    Refusal, RunId, Status, StoredRun, transition,
 };
 
 use crate::bench::{
