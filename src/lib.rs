@@ -8,8 +8,8 @@
 #[cfg(feature = "macros")]
 pub use prorch_macros::{pipeline, step};
 
-pub use prorch_core::config::OrchestratorConfig;
-pub use prorch_core::engine::{LeftRun, PassReport};
+pub use prorch_core::config::{History, OrchestratorConfig, Retention};
+pub use prorch_core::engine::{LeftRun, PassReport, PruneReport};
 pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
 #[cfg(feature = "cron")]
@@ -18,7 +18,7 @@ pub use prorch_core::model::{NoRestart, RetryPolicy, RunId, Status};
 #[cfg(feature = "cron")]
 pub use prorch_core::orchestrator::{NewSchedule, Schedule};
 pub use prorch_core::orchestrator::{
-    Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, Start, Told,
+    Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, RunHistory, Start, Told,
 };
 pub use prorch_core::payload::{Payload, PayloadError};
 pub use prorch_core::pipeline::Pipeline;

@@ -36,7 +36,7 @@ fn drain(repository: impl Repository, options: &Options) -> Result<Duration, Box
 }
 
 /// Starts the runs many at a time, so that their commits are grouped.
-async fn start_all(orchestrator: &Orchestrator, runs: usize) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn start_all(orchestrator: &Orchestrator, runs: usize) -> Result<(), Box<dyn Error>> {
     let mut numbers = (0..runs as u64).peekable();
     while numbers.peek().is_some() {
         let tasks: Vec<_> = numbers

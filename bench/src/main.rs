@@ -10,6 +10,12 @@
 //! ```text
 //! cargo run --release -p prorch-bench -- share --seconds 10
 //! ```
+//!
+//! And how a store fares that lives long, with a chart of it:
+//!
+//! ```text
+//! cargo run --release -p prorch-bench -- long-life --runs 500000 --in-flight 256 --chart docs/long-life.svg
+//! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
@@ -18,6 +24,7 @@ mod work;
 mod engine;
 mod raw;
 mod share;
+mod long_life;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -41,6 +48,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         Command::Sqlite => show("sqlite", options.runs, engine::sqlite(options)?),
         Command::RawSqlite => show("raw-sqlite", options.single_runs(), raw::single(options.single_runs())?),
         Command::Compare => return compare(options),
+        Command::LongLife => return long_life::long_life(options),
         Command::Share => return share::share(options),
         Command::Saturate => return share::saturate(options),
     }

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -9,6 +11,8 @@ pub(crate) enum Command {
     RawSqlite,
     /// The last two in turn, and their ratio.
     Compare,
+    /// Many runs through a worker that removes what has ended.
+    LongLife,
     /// Several processes on one file.
     Share,
     /// One of those processes.
@@ -23,9 +27,11 @@ pub(crate) struct Options {
     pub(crate) in_flight: usize,
     pub(crate) rounds: usize,
     pub(crate) seconds: usize,
+    /// Where a chart is drawn.
+    pub(crate) chart: Option<PathBuf>,
 }
 
-const USAGE: &str = "usage: prorch-bench memory|sqlite|raw-sqlite|compare|share [--runs N] [--in-flight N] [--rounds N] [--seconds N]";
+const USAGE: &str = "usage: prorch-bench memory|sqlite|raw-sqlite|compare|share|long-life [--runs N] [--in-flight N] [--rounds N] [--seconds N] [--chart FILE]";
 
 impl Options {
     /// Reads the command line, without the program's name.
@@ -35,12 +41,18 @@ impl Options {
             Some("sqlite") => Command::Sqlite,
             Some("raw-sqlite") => Command::RawSqlite,
             Some("compare") => Command::Compare,
+            Some("long-life") => Command::LongLife,
             Some("share") => Command::Share,
             Some("saturate") => Command::Saturate,
             _ => return Err(USAGE.into()),
         };
-        let mut options = Self { command, runs: 20_000, in_flight: 2_048, rounds: 3, seconds: 10 };
+        let mut options =
+            Self { command, runs: 20_000, in_flight: 2_048, rounds: 3, seconds: 10, chart: None };
         while let Some(name) = words.next() {
+            if name == "--chart" {
+                options.chart = Some(words.next().ok_or(USAGE)?.into());
+                continue;
+            }
             let number = words.next().and_then(|word| word.parse().ok()).filter(|number| *number > 0);
             let number = number.ok_or_else(|| format!("{name} takes a number from 1 on; {USAGE}"))?;
             match name.as_str() {

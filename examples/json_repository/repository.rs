@@ -146,8 +146,8 @@ impl Repository for JsonRepository {
     }
 
     async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
-        let applied = |answer: &Answer| matches!(answer, Answer::Applied { .. });
-        self.with_files(move |files| files.change(|runs| Ok(runs.update(&updates)), applied)).await
+        self.with_files(move |files| files.change(|runs| Ok(runs.update(&updates)), Answer::has_written))
+            .await
     }
 
     async fn search(&self, filter: &Filter) -> Result<Page, StoreError> {

@@ -5,6 +5,12 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::model::{RetryPolicy, Run, StepPolicy};
 
+mod history;
+mod retention;
+
+pub use history::History;
+pub use retention::Retention;
+
 /// How an orchestrator works. Every setting has a default that suits most.
 ///
 /// | setting | default | |
@@ -16,6 +22,9 @@ use crate::model::{RetryPolicy, Run, StepPolicy};
 /// | [`grace`](Self::grace) | 30 s | how long calls under way may go on after a stop |
 /// | [`concurrency`](Self::concurrency) | 256 | how many runs a worker works on side by side |
 /// | [`crash_cap`](Self::crash_cap) | 5 | cut-off calls in a row until a run fails |
+/// | [`retention`](Self::retention) | none | which runs workers remove when they have ended long ago |
+/// | [`prune_every`](Self::prune_every) | 1 min | how often they do |
+/// | [`history`](Self::history) | 100 entries of a run | what is kept of what happened to runs |
 /// | [`max_payload`](Self::max_payload) | 1 MiB | the longest input, state or output, as JSON text |
 ///
 /// What `#[step(…)]` says about a step goes before the first three.
@@ -27,6 +36,9 @@ pub struct OrchestratorConfig {
     pub(crate) concurrency: usize,
     pub(crate) crash_cap: u32,
     pub(crate) max_payload: usize,
+    pub(crate) retention: Vec<Retention>,
+    pub(crate) prune_every: Duration,
+    pub(crate) history: History,
 }
 
 impl Default for OrchestratorConfig {
@@ -38,6 +50,9 @@ impl Default for OrchestratorConfig {
             concurrency: 256,
             crash_cap: 5,
             max_payload: 1 << 20,
+            retention: Vec::new(),
+            prune_every: Duration::from_mins(1),
+            history: History::default(),
         }
     }
 }
@@ -101,6 +116,28 @@ impl OrchestratorConfig {
         self
     }
 
+    /// Lets workers remove runs that ended long ago, now and then; said again, those too. Passes
+    /// ([`execute_pipelines`](crate::orchestrator::Orchestrator::execute_pipelines)) remove none.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention.push(retention);
+        self
+    }
+
+    /// What is kept of what happened to runs ([`Orchestrator::history`](crate::orchestrator::Orchestrator::history)).
+    #[must_use]
+    pub fn history(mut self, history: History) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// How long a worker waits between two times that it removes runs; it spreads that by chance, down to half of it.
+    #[must_use]
+    pub const fn prune_every(mut self, pause: Duration) -> Self {
+        self.prune_every = pause;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = if self.lease < Duration::from_millis(100) {
             format!("a lease of {:?} is too short to be renewed in time: give at least 100 ms", self.lease)
@@ -113,8 +150,13 @@ impl OrchestratorConfig {
             )
         } else if self.steps.retry.max_attempts == 0 {
             "retries with 0 attempts would call no step: give at least 1".into()
+        } else if self.prune_every < Duration::from_millis(100) {
+            format!(
+                "to look every {:?} for runs to remove is too often: give at least 100 ms",
+                self.prune_every
+            )
         } else {
-            return Ok(());
+            return self.retention.iter().try_for_each(Retention::check);
         };
         Err(Error::Config(wrong))
     }

@@ -34,6 +34,10 @@ pub enum Error {
     #[error("there is no run {0} in this repository")]
     NotFound(RunId),
 
+    /// The run was there, and is removed, or is being removed.
+    #[error("run {0} has ended and was removed from this repository")]
+    Removed(RunId),
+
     /// The run's status does not allow it; nothing was changed.
     #[error("run {run}: {refusal}")]
     Refused {
@@ -149,6 +153,18 @@ pub enum Error {
         step: String,
         /// The type of the resource.
         resource: &'static str,
+    },
+
+    /// A step with a rate doesn't stand alone in its stage.
+    #[error(
+        "step `{step}` of pipeline `{pipeline}` has a rate, and is one of several members of its stage: let it stand alone, \
+         or in a pipeline of its own, and write `run(ThatPipeline)` or `each(run(ThatPipeline))`"
+    )]
+    RateAmongMany {
+        /// The pipeline.
+        pipeline: &'static str,
+        /// The step.
+        step: &'static str,
     },
 
     /// A setting makes no sense.

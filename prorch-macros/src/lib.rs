@@ -135,6 +135,7 @@ use crate::valid::Errors;
 /// | `deadline = "1h"` | the longest that the step may take, over all calls, waits and restarts | the orchestrator's |
 /// | `poll = "2s"` | how long after `pending()` the step is asked again | the orchestrator's |
 /// | `batch(max = 500, …)` | the most records that one call of `on_continue_many` is made for | 1,000 |
+/// | `rate = "10/s"`, or `rate("10/s", burst = 5)` | how often the step is started (`/s`, `/m`, `/h`, `/d`), by all processes together and in all pipelines; `burst` is how many at once after a pause, else one | as often as runs come to it |
 /// | `batch(gather = "200ms", …)` | such a step is asked again when a whole multiple of this has passed, so that many are asked at once | a tenth of `poll`, a second at most |
 /// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
@@ -302,6 +303,8 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |
 /// | `on_failure = compensate` | when a run fails, what its steps have done is undone before it ends | it ends at once |
 /// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
+/// | `max_running = 3`, or `max_running(3, per = "tenant")` | how many of its runs have begun and not ended, waits included, over all processes: in all, or for each value pinned to them by `.metadata("tenant", …)` | any number |
+/// | `max_calls = 8`, or `max_calls(8, per = "tenant")` | how many of its runs are worked on at a time, over all processes; one that waits is not | any number |
 /// | `schedule = "0 3 * * *", timezone = "Europe/Madrid"` | a run is started at each tick of this cron expression in this time zone (feature `cron`) | none; UTC |
 /// | `missed = skip`, `missed = all(10)` | what becomes of ticks that no worker came to within a minute | `latest`: the latest fires |
 /// | `overlap = skip` | a tick does not fire while the run of the one before goes on | `allow` |
@@ -333,57 +336,44 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// pub struct Backup;
 /// ```
 ///
-/// # Undoing
+/// # Limits
 ///
-/// With `on_failure = compensate` a run that fails does not end at once: its steps are undone, the last one first, by
-/// their `compensate`, and then it fails for what it has failed for. With `on_cancel = compensate` the same is done when it
-/// is cancelled. Each undoing is stored like a step's call, is retried by the step's policy, and may answer `pending`; a
-/// crash costs no more than the call that was under way.
+/// With `max_running`, `max_calls`, and a step's `rate`, the repository holds back what would be too much, over all processes
+/// that work on it: exactly, whatever crashes. A run that meets a full limit waits, costs nothing meanwhile, and goes on when
+/// one that has what it needs gives it back: the most urgent first, the longest due among those.
 ///
-/// * Every step that the run came to is undone, the one that failed and those that were cancelled too: without an
-///   `output`, since it is not known how far they came.
-/// * Members of a group are undone side by side, those of a list from its end, so many at a time as it is gone through (16
-///   at the most).
-/// * A run that a step started is cancelled first if it is under way, and waited for; it is undone by what its own pipeline
-///   says. One that has finished stays what it is: `run(Other, undo = TakeBack)` names the step that takes back what it
-///   did, which is given `(Input, Option<Output>)` of that pipeline, and `run(Other, undo = nothing)` says that there is
-///   nothing to take back.
-/// * A step that can't be undone ends it: the run fails, names what is not undone, and those before it are not tried. An
-///   operator's retry tries again; a run that was undone can only be restarted, from its first step.
+/// * A run counts as running from when it is first worked on to its end: also while it waits, is paused, undone, or its
+///   worker has crashed.
+/// * `per = "tenant"` counts for each value by itself. Runs without that value count together; one that another run starts has
+///   the value of that.
+/// * A run does not wait for the `max_running` under which a run above it counts: it belongs to that, and does not count.
+/// * A rate is for steps that stand alone in their stage. Each attempt of a start counts, and one that a crash cuts off is
+///   used up. For a list write `each(run(Other))`, where `Other` begins with the step.
+/// * What a program declares counts for its claims: where two builds declare different numbers, what runs goes on, and each
+///   begins runs by its own number.
 ///
 /// ```
 /// use prorch::prelude::*;
-/// use std::sync::Mutex;
 ///
-/// static SEATS: Mutex<u32> = Mutex::new(10);
-///
-/// #[step(compensate = give_back)]
-/// async fn reserve(seats: u32) -> StepResult<u32> {
-///     *SEATS.lock().unwrap() -= seats;
-///     finish(seats)
+/// #[step(rate = "10/s")]
+/// async fn send(letter: String) -> StepResult<usize> {
+///     finish(letter.len())
 /// }
 ///
-/// async fn give_back(_: &u32, reserved: Option<&u32>, _: &StepContext) -> StepResult<()> {
-///     *SEATS.lock().unwrap() += reserved.copied().unwrap_or_default();
-///     finish(())
-/// }
-///
-/// #[step]
-/// async fn pay(_: u32) -> StepResult<()> {
-///     fail("the card is not accepted")
-/// }
-///
-/// #[pipeline(steps = [reserve, pay], on_failure = compensate)]
-/// struct Booking;
+/// #[pipeline(steps = [send], max_running(2, per = "tenant"), max_calls = 8)]
+/// struct Mail;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), prorch::Error> {
-/// let run = prorch::testing::run::<Booking>(3).execute().await?;
-/// assert!(run.output.unwrap_err().to_string().contains("the card is not accepted"));
-/// assert_eq!(*SEATS.lock().unwrap(), 10);
+/// let orchestrator = Orchestrator::builder(SqliteRepository::open_in_memory()?).pipeline::<Mail>().build()?;
+/// let run = orchestrator.start::<Mail>("hello".to_owned()).metadata("tenant", "acme").await?;
+/// orchestrator.run_until(run.wait()).await?;
+/// assert_eq!(run.wait().await?, 5);
 /// # Ok(())
 /// # }
 /// ```
+///
+#[doc = include_str!("undoing.md")]
 ///
 /// # When the list changes
 ///

@@ -7,11 +7,11 @@ use crate::error::Fault;
 use crate::hot::Hot;
 use crate::mail::Parts;
 
-const ADD: &str = "INSERT INTO messages (run, id, seq, at, kind, position, child, status, name, body)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (run, id) DO NOTHING";
+const ADD: &str = "INSERT INTO messages (run, id, seq, at, kind, position, child, status, name, body, sender)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (run, id) DO NOTHING";
 /// The mark is kept, so that the message is recognised when it comes again; what it said is not.
 const TAKE: &str =
-    "UPDATE messages SET taken = 1, position = NULL, child = NULL, status = NULL, name = NULL, body = NULL
+    "UPDATE messages SET taken = 1, position = NULL, child = NULL, status = NULL, name = NULL, body = NULL, sender = NULL
     WHERE run = ?1 AND id = ?2";
 
 pub(crate) struct Inboxes<'c> {
@@ -43,6 +43,7 @@ impl<'c> Inboxes<'c> {
             parts.status,
             parts.name,
             parts.body,
+            message.sender.as_deref(),
         ])?;
         if added == 0 {
             return Ok(());
@@ -52,6 +53,7 @@ impl<'c> Inboxes<'c> {
             return Ok(());
         }
         hot.paused &= !message.unpauses();
+        hot.permits.blocked = None;
         if message.wakes(hot.status) {
             hot.due_at = Some(hot.due_at.map_or(message.at, |due| due.min(message.at)));
         }

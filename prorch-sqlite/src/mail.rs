@@ -10,7 +10,7 @@ use crate::error::Fault;
 /// The columns of [`message`], in its order.
 macro_rules! message_columns {
     () => {
-        "id, seq, at, kind, position, child, status, name, body"
+        "id, seq, at, kind, position, child, status, name, body, sender"
     };
 }
 pub(crate) use message_columns;
@@ -54,7 +54,8 @@ pub(crate) fn message(row: &Row<'_>) -> Result<Message, Fault> {
     let seq = columns.bits()?;
     let at = columns.time()?;
     let mail = mail(&mut columns)?;
-    Ok(Message { id, seq, at, mail })
+    let sender = columns.maybe_text()?;
+    Ok(Message { id, seq, at, mail, sender })
 }
 
 fn mail(columns: &mut Columns<'_>) -> Result<Mail, Fault> {

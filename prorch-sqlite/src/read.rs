@@ -42,6 +42,7 @@ const WAITING: &str = concat!(
 );
 
 pub(crate) struct Reads<'c> {
+    connection: &'c Connection,
     by_id: Statement<'c>,
     by_place: Statement<'c>,
     backwards: Statement<'c>,
@@ -60,6 +61,7 @@ const REMEMBERED: usize = 1_000;
 impl<'c> Reads<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
+            connection,
             by_id: connection.prepare(BY_ID)?,
             by_place: connection.prepare(BY_PLACE)?,
             backwards: connection.prepare(BACKWARDS)?,
@@ -86,6 +88,10 @@ impl<'c> Reads<'c> {
         let place = locator.0.cast_signed();
         match part {
             Part::Row => Ok(Some(bare)),
+            Part::History { from, limit } => {
+                let history = crate::history::read(self.connection, place, from, limit)?;
+                Ok(Some(StoredRun { history, ..bare }))
+            }
             Part::Work => self.work(bare).map(Some),
             Part::Records { from, limit } => {
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);

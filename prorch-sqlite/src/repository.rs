@@ -136,15 +136,19 @@ fn refused(updates: &[Update]) -> Vec<(usize, Text)> {
 /// An update with no more records than these counts as one row: a step that ends, and the next one.
 const FEW_RECORDS: usize = 2;
 
+/// As how many rows a run that is removed counts beside its own.
+const REMOVED_ROWS: usize = 1;
+
 /// About how much a request adds to a transaction.
 fn weight(runs: &[NewRun], updates: &[Update], claim: Option<&ClaimRequest>) -> Weight {
     let claimed = claim.map_or(0, |request| request.limit);
     let started: usize = updates.iter().map(|update| update.starts.len()).sum();
     let members: usize = updates.iter().map(|update| update.records.len().saturating_sub(FEW_RECORDS)).sum();
     let taken: usize = runs.iter().map(|new| new.records.len()).sum();
+    let removed = updates.iter().filter(|update| update.removal.is_some()).count() * REMOVED_ROWS;
     let inserted = runs.iter().chain(updates.iter().flat_map(|update| &update.starts));
     Weight {
-        rows: runs.len() + taken + updates.len() + members + started + claimed,
+        rows: runs.len() + taken + removed + updates.len() + members + started + claimed,
         bytes: inserted.map(inserted_bytes).sum::<usize>() + updates.iter().map(payload).sum::<usize>(),
     }
 }

@@ -36,6 +36,7 @@ CREATE TABLE runs (
     status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4), -- created, pending, finished, failed, cancelled
     priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
     paused INTEGER NOT NULL DEFAULT 0 CHECK (paused IN (0, 1)),
+    sealed INTEGER NOT NULL DEFAULT 0 CHECK (sealed IN (0, 1)), -- it is being removed
     crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0),
     epoch INTEGER NOT NULL DEFAULT 0,
     holder BLOB CHECK (length(holder) = 16),
@@ -65,13 +66,19 @@ CREATE TABLE runs (
     input TEXT, -- none when it is long: then it is in `inputs`
     output TEXT,
     undo TEXT, -- how far it is with undoing what its steps have done, as JSON
+    starts TEXT, -- the rate of the step that its next call starts
+    spared TEXT, -- limits that a run above it counts under, as JSON
+    holds TEXT, -- the limit under which it counts as running
+    calling TEXT, -- the limit under which it counts as held
+    blocked TEXT, -- the limit that it waits for
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
     -- Who claims a run that is still held takes it as cut off once more.
     lane INTEGER GENERATED ALWAYS AS
-        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
+        (CASE WHEN due_at IS NULL OR paused <> 0 OR blocked IS NOT NULL THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
+    CHECK (status >= 2 OR sealed = 0),
     CHECK ((cause_kind IS NULL) = (cause IS NULL)),
     CHECK ((parent IS NULL) = (parent_position IS NULL)),
     CHECK ((origin IS NULL) = (origin_step IS NULL)),
@@ -87,11 +94,27 @@ CREATE TABLE inputs (
 ) STRICT;
 
 CREATE INDEX runs_origin ON runs (origin) WHERE origin IS NOT NULL;
+CREATE INDEX runs_parent ON runs (parent, id) WHERE parent IS NOT NULL;
 CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 
 -- Every run that is not ended is in exactly one of the next two.
 CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
 CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
+
+-- What is to be removed, of those that no other run started.
+CREATE INDEX runs_ended ON runs (pipeline, status, ended_at) WHERE ended_at IS NOT NULL AND parent IS NULL;
+CREATE INDEX runs_sealed ON runs (sealed) WHERE sealed = 1;
+-- Those that wait for a limit are not in the first one; so they are found when there is room.
+CREATE INDEX runs_blocked ON runs (blocked, priority, due_at) WHERE blocked IS NOT NULL AND paused = 0;
+
+-- What is taken of each limit.
+CREATE TABLE gates (
+    gate TEXT PRIMARY KEY,
+    taken INTEGER NOT NULL CHECK (taken >= 0), -- how many runs count under it
+    most INTEGER NOT NULL CHECK (most >= 0), -- how many may, as the last claim said
+    expected INTEGER, -- when the next start of a step is expected that has a rate
+    opens_at INTEGER -- when it lets one through
+) STRICT, WITHOUT ROWID;
 
 -- The latest time, to a second, that anybody wrote: what time it is by the clock that is furthest ahead.
 CREATE TABLE clock (
@@ -138,7 +161,16 @@ CREATE TABLE messages (
     status INTEGER CHECK (status BETWEEN 0 AND 4), -- how it ended
     name TEXT,
     body TEXT,
+    sender TEXT,
     PRIMARY KEY (run, id)
+) STRICT, WITHOUT ROWID;
+
+-- What happened to runs; what their rows and records say anyhow is not here.
+CREATE TABLE history (
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq >= 0), -- of what is missing in between there was too much to keep
+    entry TEXT NOT NULL, -- JSON
+    PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX messages_waiting ON messages (run, seq) WHERE taken = 0;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,6 +147,7 @@ impl Pair {
             parent: self.dice.maybe(|dice| Parent { run: known, position: dice.position() }),
             origin,
             records,
+            spared: if self.dice.one_in(4) { vec![Text::from("max_running of email")] } else { Vec::new() },
             metadata: self.dice.metadata(),
             due_at: self.time(),
             ..NewRun::new(id, self.definition(), self.input(), self.now)
@@ -228,6 +229,7 @@ impl Pair {
             crashes: self.dice.roll(4) as u32,
             stuck: self.dice.maybe(Dice::text),
             fan: self.dice.maybe(Dice::fan),
+            starts: self.dice.maybe(Dice::name),
             undo: if self.dice.one_in(3) { Some(Box::new(self.dice.undo())) } else { None },
             started_at: old.started_at,
             ended_at: status.is_terminal().then_some(self.now),
@@ -259,6 +261,7 @@ impl Pair {
         let taken: Vec<_> = taken.filter(|_| self.dice.one_in(2)).collect();
         let mut update = Update { taken, ..Update::new(run, guard, hold, self.now) };
         update.state = state.filter(|_| self.dice.one_in(2));
+        update.limits = self.dice.one_in(2).then(|| Box::new(self.limits()));
         update.definition = self.dice.one_in(5).then(|| self.definition());
         let records = if self.dice.one_in(6) { 20 } else { self.dice.roll(3) };
         update.records = (0..records).map(|_| RecordWrite::New(self.record())).collect();
@@ -273,7 +276,27 @@ impl Pair {
         for _ in 0..starts {
             update.starts.push(self.new_run().await);
         }
-        update
+        update.history = self.dice.one_in(3).then(|| self.append());
+        if self.dice.one_in(6) { self.removal(&update) } else { update }
+    }
+
+    fn append(&mut self) -> Box<Append> {
+        let entry = |dice: &mut Dice, at| {
+            let entry = HistoryEntry::new(HistoryKind::Erred, at);
+            HistoryEntry { step: dice.maybe(Dice::name), text: dice.maybe(Dice::text), ..entry }
+        };
+        let entries = (0..self.dice.roll(4)).map(|_| entry(&mut self.dice, self.now)).collect();
+        Box::new(Append { entries, most: self.dice.roll(16) as u32 })
+    }
+
+    /// A removal of the same run; now and then one that says something else as well.
+    fn removal(&mut self, update: &Update) -> Update {
+        let (rows, bytes) = (self.dice.roll(30) as usize, self.dice.roll(200) as usize);
+        let removal = if self.dice.one_in(4) { Removal::Seal } else { Removal::UpTo { rows, bytes } };
+        let guard = if self.dice.one_in(8) { Guard::Post } else { idle(update.guard) };
+        let bare =
+            Update { removal: Some(removal), ..Update::new(update.run, guard, update.hold, update.at) };
+        if self.dice.one_in(8) { Update { posts: update.posts.clone(), ..bare } } else { bare }
     }
 
     /// The same update as each store gets it: SQLite with the place, now and then.
@@ -339,7 +362,27 @@ impl Pair {
             lease: length,
             now: self.now,
             due_by: self.now.saturating_sub(earlier),
+            limits: Arc::new(self.limits_of_all()),
         }
+    }
+
+    /// No rates: SQLite asks again only those that a rate lets through, so the others are told another time.
+    fn limits(&mut self) -> Limits {
+        let cap = |dice: &mut Dice| Cap {
+            most: 1 + dice.roll(6) as u32,
+            per: dice.maybe(|dice| Text::from(format!("m{}", dice.roll(2)))),
+        };
+        Limits { running: self.dice.maybe(cap), calls: self.dice.maybe(cap), ..Limits::default() }
+    }
+
+    fn limits_of_all(&mut self) -> BTreeMap<Text, Limits> {
+        let mut limits = BTreeMap::new();
+        for pipeline in ["backup", "email"] {
+            if self.dice.one_in(2) {
+                limits.insert(Text::from(pipeline), self.limits());
+            }
+        }
+        limits
     }
 
     fn leases(&mut self) -> Leases {
@@ -371,7 +414,8 @@ impl Pair {
         let run = self.any_run();
         let from = self.dice.position();
         let limit = self.dice.roll(4) as usize;
-        for part in [Part::Row, Part::Work, Part::Records { from, limit }] {
+        let history = Part::History { from: self.dice.roll(4) as u32, limit: 2 * limit };
+        for part in [Part::Row, Part::Work, Part::Records { from, limit }, history] {
             let (one, two) =
                 (self.memory.get(run, part).await.unwrap(), self.sqlite.get(run, part).await.unwrap());
             assert_eq!(one.map(bare), two.map(bare));
@@ -385,6 +429,11 @@ impl Pair {
         assert_eq!(one, two, "{filter:?}");
     }
 
+    fn some_runs(&mut self) -> Vec<RunId> {
+        let runs = if self.dice.one_in(9) { 1 + self.dice.roll(3) } else { 0 };
+        (0..runs).map(|_| run_id(self.dice.roll(9))).collect()
+    }
+
     fn filter(&mut self) -> Filter {
         let rarely = |dice: &mut Dice| dice.one_in(4);
         Filter {
@@ -393,7 +442,12 @@ impl Pair {
             definitions: rarely(&mut self.dice).then(|| vec![self.definition(), self.definition()]),
             other_than: if rarely(&mut self.dice) { vec![self.definition()] } else { Vec::new() },
             key: self.dice.one_in(9).then(|| Text::from(format!("key{}", self.dice.roll(20)))),
-            origin: self.dice.one_in(9).then(|| run_id(self.dice.roll(9))),
+            origins: self.some_runs(),
+            parents: self.some_runs(),
+            child: rarely(&mut self.dice).then(|| self.dice.one_in(2)),
+            sealed: rarely(&mut self.dice).then(|| self.dice.one_in(2)),
+            ended_from: rarely(&mut self.dice).then(|| self.time()),
+            ended_before: rarely(&mut self.dice).then(|| self.time()),
             metadata: self.dice.metadata().into_iter().filter(|_| self.dice.one_in(4)).collect(),
             created_from: rarely(&mut self.dice).then(|| self.time()),
             created_before: rarely(&mut self.dice).then(|| self.time()),
@@ -404,7 +458,7 @@ impl Pair {
                 .map(|d| self.now.saturating_sub(d)),
             suspect: rarely(&mut self.dice).then(|| self.dice.one_in(2)),
             stuck: rarely(&mut self.dice).then(|| self.dice.one_in(2)),
-            order: [Order::Started, Order::Urgency, Order::Due][self.dice.roll(3) as usize],
+            order: [Order::Started, Order::Urgency, Order::Due, Order::Ended][self.dice.roll(4) as usize],
             after: rarely(&mut self.dice).then(|| Cursor(self.any_run())),
             limit: self.dice.roll(12) as usize,
             total: self.dice.one_in(2),
@@ -494,4 +548,12 @@ async fn answers_of_one_transaction_are_not_mixed_up() {
         new += usize::from(task.await.unwrap() == Saved::New);
     }
     assert_eq!(new, 100);
+}
+
+/// The guard of a removal of the run that another update has this guard for.
+const fn idle(guard: Guard) -> Guard {
+    match guard {
+        Guard::Held(epoch, _) | Guard::Again(epoch, _) | Guard::Idle(epoch) => Guard::Idle(epoch),
+        Guard::Post => Guard::Idle(Epoch(0)),
+    }
 }

@@ -2,8 +2,8 @@ use super::executor::Returned;
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{
-    Agenda, Answered, CauseKind, Event, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
-    Text, Timestamp, Update, agenda, bounded, transition,
+    Agenda, Answered, CauseKind, Event, Happened, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId,
+    Outcome, Text, Timestamp, Update, agenda, bounded, history_of, transition,
 };
 use crate::repository::check_update;
 use crate::step::Reply;
@@ -88,6 +88,9 @@ impl Worker {
         let held = self.slots.get(slot)?;
         let under_way = held.under_way();
         let answered = answer_of_many(held, &event);
+        let history = &self.shared.config.history;
+        let keeps = history.keeps(&held.stored.run.definition.pipeline);
+        let seen = keeps.then(|| Happened::of(&held.stored, &event, None, now));
         let decision = match transition(&held.stored, &held.known.plan, event, &under_way, now) {
             Ok(decision) => decision,
             Err(refusal) => {
@@ -96,7 +99,9 @@ impl Worker {
                 return None;
             }
         };
+        let entries = seen.map(|seen| history_of(&held.stored, &seen, &decision, now));
         let update = decision.into_update(&held.stored, held.guard(me), now);
+        let update = Update { history: entries.and_then(|entries| history.append(entries)), ..update };
         if let Some((answered, jitter)) = answered
             && let Err(why) = check_update(&update)
         {

@@ -31,11 +31,15 @@ mod leases;
 mod neighbours;
 mod adopt;
 mod left;
+mod prune;
+mod retention;
 
 pub use left::LeftRun;
+pub use prune::PruneReport;
 pub use report::PassReport;
 
 pub(crate) use handle::{Engine, Stop};
+pub(crate) use prune::Sweep;
 pub(crate) use shared::{Replay, Shared, Waiters, new_id};
 pub(crate) use time::StoreTime;
 pub(crate) use worker::Mode;

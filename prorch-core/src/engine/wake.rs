@@ -7,6 +7,7 @@ use super::adopt::{Looked, Sight};
 use super::executor::Returned;
 use super::handed::Handed;
 use super::left::Left;
+use super::prune::PruneReport;
 use super::slots::SlotId;
 use super::together::Came;
 use super::worker::Worker;
@@ -33,6 +34,8 @@ pub(super) enum Inbound {
     Left(Result<Left, StoreError>),
     /// It was looked for runs of other lists, which took so long.
     Others { sight: Sight, looked: Result<Looked, StoreError>, took: Duration },
+    /// Runs that ended long ago were removed.
+    Pruned(Result<PruneReport, StoreError>),
     /// Somebody wants it to stop.
     Stop(Stop),
 }
@@ -112,7 +115,8 @@ impl Worker {
     /// Sets the timer to the earliest time at which something is to be done.
     fn arm(&mut self) {
         let (tick, around) = (self.next_tick(), self.next_look_around());
-        let times = [tick, self.look.at(), around, self.next_adoption(), self.next_stop_check()];
+        let (others, upkeep) = (self.next_adoption(), self.next_upkeep());
+        let times = [tick, self.look.at(), around, others, upkeep, self.next_stop_check()];
         let wanted = times.into_iter().flatten().min();
         match (wanted, &self.timer) {
             (Some(until), Some(timer)) if timer.until == until => {}

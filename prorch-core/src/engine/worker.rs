@@ -10,6 +10,7 @@ use super::lists::Lists;
 use super::look::Look;
 use super::neighbours::Neighbours;
 use super::polls::Polls;
+use super::retention::Upkeep;
 use super::shared::{GOLDEN, mix};
 use super::slots::{Busy, Held, SlotId, Slots};
 use super::turn::{FULL_BATCH, Flight, Outgoing};
@@ -64,6 +65,7 @@ pub(crate) struct Worker {
     pub(super) report: PassReport,
     pub(super) named: Named,
     pub(super) adoption: Adoption,
+    pub(super) upkeep: Upkeep,
     /// Of runs that were given back.
     pub(super) lists: Lists,
     jitter: u64,
@@ -78,6 +80,8 @@ impl Worker {
         inbound: mpsc::UnboundedReceiver<Inbound>,
     ) -> Self {
         let me = shared.new_id(shared.time.now());
+        let chance = mix(me.as_u64_pair().1) as f64 / u64::MAX as f64;
+        let upkeep = Upkeep::new(shared.config.prune_every, chance);
         Self {
             shared,
             user,
@@ -103,6 +107,7 @@ impl Worker {
             report: PassReport::default(),
             named: Named::default(),
             adoption: Adoption::new(),
+            upkeep,
             lists: Lists::default(),
             jitter: me.as_u64_pair().1,
         }
@@ -124,6 +129,7 @@ impl Worker {
             self.send_turn();
             self.look_out();
             self.look_for_others();
+            self.keep_up();
             if self.is_done() {
                 break;
             }
@@ -218,6 +224,7 @@ impl Worker {
             Inbound::Outlook(question, read) => self.on_outlook(question, read),
             Inbound::Left(left) => self.on_left(left),
             Inbound::Others { sight, looked, took } => self.on_others(sight, looked, took),
+            Inbound::Pruned(pruned) => self.on_pruned(pruned),
             Inbound::Stop(how) => self.on_stop(how),
         }
     }
@@ -317,8 +324,13 @@ impl Worker {
 
     /// The next fraction by which a retry is spread.
     pub(super) fn jitter(&mut self) -> Jitter {
+        Jitter::new(self.chance())
+    }
+
+    /// A fraction that looks drawn by chance.
+    pub(super) fn chance(&mut self) -> f64 {
         self.jitter = self.jitter.wrapping_add(GOLDEN);
-        Jitter::new(mix(self.jitter) as f64 / u64::MAX as f64)
+        mix(self.jitter) as f64 / u64::MAX as f64
     }
 
     /// Drops the calls under way and gives their runs back. A call that blocks a thread can't be dropped: its run is

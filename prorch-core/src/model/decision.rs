@@ -1,4 +1,6 @@
-use super::{Guard, Hold, MessageId, NewRun, Post, RecordWrite, RunState, StoredRun, Timestamp, Update};
+use super::{
+    Guard, Hold, MessageId, NewRun, Post, RecordWrite, Removal, RunState, StoredRun, Timestamp, Update,
+};
 
 /// What follows from an event: the rows to write, and what comes next.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +15,8 @@ pub struct Decision {
     pub posts: Vec<Post>,
     /// Runs to start.
     pub starts: Vec<NewRun>,
+    /// What is removed of the run.
+    pub removal: Option<Removal>,
     /// What comes next.
     pub next: Next,
 }
@@ -55,6 +59,7 @@ impl Decision {
             taken: self.taken,
             posts: self.posts,
             starts: self.starts,
+            removal: self.removal,
             ..Update::new(run.run.id, guard, hold, now)
         }
     }

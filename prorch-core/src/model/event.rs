@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Answered, Jitter, MessageId, Outcome, Position, RunId, Status, Text, UndoPhase};
+use super::{Answered, Jitter, MessageId, Outcome, Position, Removal, RunId, Status, Text, UndoPhase};
 
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +52,8 @@ pub enum Event {
     },
     /// Somebody lets a failed run try again.
     Retry,
+    /// The run is removed, or so much of it.
+    Remove(Removal),
 }
 
 /// The kinds of [`Event`], the outcomes of a call told apart: the rows of the chart.
@@ -99,6 +101,8 @@ pub enum EventKind {
     Resume,
     /// A retry from outside.
     Retry,
+    /// A removal from outside.
+    Remove,
 }
 
 impl Event {
@@ -129,13 +133,14 @@ impl Event {
             Self::Pause { .. } => EventKind::Pause,
             Self::Resume { .. } => EventKind::Resume,
             Self::Retry => EventKind::Retry,
+            Self::Remove(_) => EventKind::Remove,
         }
     }
 }
 
 /// An event that says nothing to a run in its status: nothing changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a run that is {status} can't be {}{}", verb(*event), because(*undo))]
+#[error("a run that is {status} can't be {}{}", verb(*event), because(*undo, *sealed))]
 pub struct Refusal {
     /// The run's status.
     pub status: Status,
@@ -143,10 +148,15 @@ pub struct Refusal {
     pub event: EventKind,
     /// How far it is with being undone, if it is or was.
     pub undo: Option<UndoPhase>,
+    /// Whether it is being removed.
+    pub sealed: bool,
 }
 
-/// What being undone has to do with it.
-const fn because(undo: Option<UndoPhase>) -> &'static str {
+/// What being removed or undone has to do with it.
+const fn because(undo: Option<UndoPhase>, sealed: bool) -> &'static str {
+    if sealed {
+        return ": it is being removed";
+    }
     match undo {
         None => "",
         Some(UndoPhase::Ending | UndoPhase::Undoing) => {
@@ -165,6 +175,7 @@ fn verb(event: EventKind) -> impl fmt::Display {
         EventKind::Pause => "paused",
         EventKind::Resume => "resumed",
         EventKind::Retry => "retried",
+        EventKind::Remove => "removed",
         EventKind::Leave => "left",
         EventKind::AwaitSignal => "signalled",
         _ => "changed by a step",

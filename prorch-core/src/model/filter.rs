@@ -19,14 +19,24 @@ pub struct Filter {
     pub other_than: Vec<Definition>,
     /// With this key.
     pub key: Option<Text>,
-    /// Restarted from this run.
-    pub origin: Option<RunId>,
+    /// Restarted from one of these runs; empty for any.
+    pub origins: Vec<RunId>,
+    /// Started by one of these runs; empty for any.
+    pub parents: Vec<RunId>,
+    /// Started by another run, or not.
+    pub child: Option<bool>,
     /// With all of these names pinned to them, each with exactly this value.
     pub metadata: Vec<(String, Value)>,
     /// Started at this time or later.
     pub created_from: Option<Timestamp>,
     /// Started before this time.
     pub created_before: Option<Timestamp>,
+    /// That ended at this time or later.
+    pub ended_from: Option<Timestamp>,
+    /// That ended before this time.
+    pub ended_before: Option<Timestamp>,
+    /// Being removed ([`Run::sealed`]), or not.
+    pub sealed: Option<bool>,
     /// That a worker may claim at this time (idle and due, or held under a lease that ran out; not paused).
     pub due: Option<Timestamp>,
     /// Whose time to be claimed had come at this time, which is no later than that of `due`; only together with `due`.
@@ -38,7 +48,8 @@ pub struct Filter {
     pub stuck: Option<bool>,
     /// In which order.
     pub order: Order,
-    /// After the run at which an earlier page ended; only with [`Order::Started`].
+    /// After the run at which an earlier page ended; only with [`Order::Started`], and with [`Order::Ended`] when
+    /// `ended_from` is the time at which that run ended.
     pub after: Option<Cursor>,
     /// At most so many.
     pub limit: usize,
@@ -56,6 +67,8 @@ pub enum Order {
     Urgency,
     /// By when they may be claimed. Runs that nothing makes claimable come last.
     Due,
+    /// By when they ended. Runs that have not come last.
+    Ended,
 }
 
 /// Where a page ended.
@@ -81,10 +94,15 @@ impl Default for Filter {
             definitions: None,
             other_than: Vec::new(),
             key: None,
-            origin: None,
+            origins: Vec::new(),
+            parents: Vec::new(),
+            child: None,
             metadata: Vec::new(),
             created_from: None,
             created_before: None,
+            ended_from: None,
+            ended_before: None,
+            sealed: None,
             due: None,
             due_by: None,
             suspect: None,
@@ -133,8 +151,8 @@ impl Filter {
 
     /// Restarted from this run: those that took over what it had finished.
     #[must_use]
-    pub const fn restarted_from(mut self, run: RunId) -> Self {
-        self.origin = Some(run);
+    pub fn restarted_from(mut self, run: RunId) -> Self {
+        self.origins = vec![run];
         self
     }
 
@@ -174,13 +192,29 @@ impl Filter {
             && self.definitions.as_ref().is_none_or(|known| known.contains(&run.definition))
             && !self.other_than.contains(&run.definition)
             && self.key.as_ref().is_none_or(|key| run.key.as_ref() == Some(key))
-            && self.origin.is_none_or(|old| run.origin.as_ref().is_some_and(|origin| origin.run == old))
+            && is_among(&self.origins, run.origin.as_ref().map(|origin| origin.run))
+            && is_among(&self.parents, run.parent.map(|parent| parent.run))
+            && self.child.is_none_or(|child| run.parent.is_some() == child)
             && self.metadata.iter().all(|(name, value)| run.state.metadata.get(name) == Some(value))
             && self.created_from.is_none_or(|from| from <= run.created_at)
             && self.created_before.is_none_or(|before| run.created_at < before)
+            && self.ended_from.is_none_or(|from| run.state.ended_at.is_some_and(|at| from <= at))
+            && self.ended_before.is_none_or(|before| run.state.ended_at.is_some_and(|at| at < before))
+            && self.sealed.is_none_or(|sealed| run.sealed == sealed)
             && self.due.is_none_or(|now| run.is_due(now) && self.came_in_time(run, now))
             && self.suspect.is_none_or(|suspect| run.is_suspect() == suspect)
             && self.stuck.is_none_or(|stuck| run.state.stuck.is_some() == stuck)
+    }
+
+    /// Whether the run comes after the one at which the last page ended.
+    pub(crate) fn is_after(&self, run: &Run) -> bool {
+        match (self.order, self.after, self.ended_from) {
+            (Order::Started, Some(Cursor(last)), _) => run.id > last,
+            (Order::Ended, Some(Cursor(last)), Some(from)) => {
+                (run.state.ended_at, run.id) > (Some(from), last)
+            }
+            _ => true,
+        }
     }
 
     /// Whether the run, which is due `now`, was due by the time that is asked for.
@@ -201,14 +235,18 @@ impl Filter {
                 found.sort_by_key(|run| (run.priority, run.claimable_at().unwrap_or(never), run.id));
             }
             Order::Due => found.sort_by_key(|run| (run.claimable_at().unwrap_or(never), run.id)),
+            Order::Ended => found.sort_by_key(|run| (run.state.ended_at.unwrap_or(never), run.id)),
         }
-        if let (Order::Started, Some(Cursor(last))) = (self.order, self.after) {
-            found.retain(|run| run.id > last);
-        }
+        found.retain(|run| self.is_after(run));
         let more = found.len() > self.limit;
         found.truncate(self.limit);
         let next =
             if more && self.order == Order::Started { found.last().map(|run| Cursor(run.id)) } else { None };
         Page { runs: found.into_iter().cloned().collect(), next, total }
     }
+}
+
+/// Whether it is one of these, if they are any.
+fn is_among(these: &[RunId], run: Option<RunId>) -> bool {
+    these.is_empty() || run.is_some_and(|run| these.contains(&run))
 }

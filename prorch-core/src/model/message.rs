@@ -46,13 +46,22 @@ pub struct Message {
     pub at: Timestamp,
     /// What it says.
     pub mail: Mail,
+    /// Who sent it, as far as that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Text>,
 }
 
 impl Message {
     /// A message that is about to be posted.
     #[must_use]
     pub const fn new(id: MessageId, mail: Mail, now: Timestamp) -> Self {
-        Self { id, seq: 0, at: now, mail }
+        Self { id, seq: 0, at: now, mail, sender: None }
+    }
+
+    /// The same, sent by somebody.
+    #[must_use]
+    pub fn sent_by(self, sender: Option<Text>) -> Self {
+        Self { sender, ..self }
     }
 
     /// Whether an idle run in this status is due for it at once. A run that was not begun waits for no signal: one that is

@@ -18,6 +18,10 @@ pub enum NoRestart {
     #[error("it is {0} and may still go on: wait for its end, or cancel it first")]
     Open(Status),
 
+    /// It is being removed, and part of it may be gone.
+    #[error("it is being removed")]
+    Sealed,
+
     /// No orchestrator here knows what it executes.
     #[error(
         "its pipeline `{0}` is unknown here: write `.pipeline::<MyPipeline>()` where the orchestrator is built"
@@ -102,6 +106,9 @@ impl<'a> Restart<'a> {
         if !run.status().is_terminal() {
             return Err(NoRestart::Open(run.status()));
         }
+        if run.sealed {
+            return Err(NoRestart::Sealed);
+        }
         let (step, stage) = begin_at(plan, step)?;
         if stage > 0 && run.state.undo.is_some() {
             return Err(NoRestart::Undone(step));
@@ -162,6 +169,7 @@ impl<'a> Restart<'a> {
     #[must_use]
     pub fn into_new(self, change: impl FnOnce(NewRun) -> NewRun) -> NewRun {
         let mut new = change(self.new);
+        new.starts = self.plan.starts(self.stage).cloned();
         if self.stage == 0 {
             return new;
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, Hold, Locator, Message, MessageId, Metadata, Position, RecordWrite, RunId, Status,
-    StepRecord, Text, Timestamp, Undo, Update, WorkerId,
+    Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata, Permits, Position,
+    RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.
@@ -83,6 +83,10 @@ pub struct NewRun {
     pub records: Vec<StepRecord>,
     /// How it stands in the stage that it begins at, when that has more than one member.
     pub fan: Option<Fan>,
+    /// The key of the rate of the step that it begins at, if that has one.
+    pub starts: Option<Text>,
+    /// The keys of limits that a run above it counts under: it does not wait for these, nor count.
+    pub spared: Vec<Text>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it may be claimed first.
@@ -129,6 +133,8 @@ impl NewRun {
             origin: None,
             records: Vec::new(),
             fan: None,
+            starts: None,
+            spared: Vec::new(),
             created_at: now,
             due_at: now,
         }
@@ -215,6 +221,9 @@ pub struct RunState {
     /// How far it is with undoing what its steps have done; none when it isn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Box<Undo>>,
+    /// The key of the rate of the step that its next call starts; none when that starts none, or one without a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Text>,
     /// When it was claimed first.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -250,6 +259,15 @@ pub struct Run {
     pub due_at: Option<Timestamp>,
     /// How many messages came in.
     pub inbox_seq: u64,
+    /// Whether it is being removed: then nothing else happens to it any more, and part of it may be gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
+    /// What it has taken of the limits, and what it waits for.
+    #[serde(default, skip_serializing_if = "Permits::is_empty")]
+    pub permits: Permits,
+    /// The keys of limits that a run above it counts under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared: Vec<Text>,
 }
 
 impl Run {
@@ -275,6 +293,7 @@ impl Run {
                 stuck: None,
                 fan: new.fan,
                 undo: None,
+                starts: new.starts,
                 started_at: None,
                 ended_at: None,
             },
@@ -282,6 +301,9 @@ impl Run {
             lease: None,
             due_at: Some(new.due_at),
             inbox_seq: 0,
+            sealed: false,
+            permits: Permits::default(),
+            spared: new.spared,
         }
     }
 
@@ -297,6 +319,9 @@ impl Run {
     pub fn claimable_at(&self) -> Option<Timestamp> {
         if self.state.status.is_terminal() || self.state.paused {
             return None;
+        }
+        if let Some(blocked) = &self.permits.blocked {
+            return blocked.until;
         }
         match &self.lease {
             Some(lease) => Some(lease.until),
@@ -329,7 +354,8 @@ impl Run {
     /// The update by which a worker takes the right to work on the run. It applies only if nobody else claimed or
     /// changed the run since it was read.
     ///
-    /// A run that is still held was cut off in a call: that is counted.
+    /// A run that is still held was cut off in a call: that is counted. No limits are looked at: see
+    /// [`claim_within`](Self::claim_within).
     #[must_use]
     pub fn claim(&self, lease: Lease, now: Timestamp) -> Update {
         Update {
@@ -342,6 +368,12 @@ impl Run {
             }),
             ..Update::new(self.id, Guard::Idle(self.epoch), Hold::Claim(lease), now)
         }
+    }
+
+    /// The same, if these limits let it.
+    #[must_use]
+    pub fn claim_within(&self, limits: Option<&Limits>, lease: Lease, now: Timestamp) -> Update {
+        Update { limits: limits.map(|limits| Box::new(limits.clone())), ..self.claim(lease, now) }
     }
 }
 
@@ -379,6 +411,9 @@ pub struct StoredRun {
     /// recognised. Where a part of a run is read, they are left out.
     #[serde(default)]
     pub taken: BTreeSet<MessageId>,
+    /// What happened to it, each entry under its number; read as [`Part::History`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub history: BTreeMap<u32, HistoryEntry>,
 }
 
 impl StoredRun {
@@ -393,7 +428,14 @@ impl StoredRun {
     /// A row with nothing that hangs on it.
     #[must_use]
     pub const fn bare(run: Run, locator: Locator) -> Self {
-        Self { run, locator, records: BTreeMap::new(), inbox: Vec::new(), taken: BTreeSet::new() }
+        Self {
+            run,
+            locator,
+            records: BTreeMap::new(),
+            inbox: Vec::new(),
+            taken: BTreeSet::new(),
+            history: BTreeMap::new(),
+        }
     }
 
     /// Which stage the run is at: the one that it has come to last, or, when it is undone, the one that is undone next.
@@ -421,13 +463,18 @@ impl StoredRun {
     pub fn part(&self, part: Part) -> Self {
         let (records, inbox) = match part {
             Part::Row => (BTreeMap::new(), Vec::new()),
+            Part::History { from, limit } => {
+                let entries = self.history.range(from..).take(limit);
+                let history = entries.map(|(number, entry)| (*number, entry.clone())).collect();
+                return Self { history, ..Self::bare(self.run.clone(), self.locator) };
+            }
             Part::Work => (self.frontier(), self.untaken().cloned().collect()),
             Part::Records { from, limit } => (
                 self.records.range(from..).take(limit).map(|(at, record)| (*at, record.clone())).collect(),
                 Vec::new(),
             ),
         };
-        Self { run: self.run.clone(), locator: self.locator, records, inbox, taken: BTreeSet::new() }
+        Self { records, inbox, ..Self::bare(self.run.clone(), self.locator) }
     }
 
     /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
@@ -475,6 +522,13 @@ pub enum Part {
         /// The first position to read.
         from: Position,
         /// The most records to read.
+        limit: usize,
+    },
+    /// At most `limit` entries of its history from this number on, in order.
+    History {
+        /// The first number to read.
+        from: u32,
+        /// The most entries to read.
         limit: usize,
     },
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
-    Outcome, Parent, Plan, Position, RecordWrite, Refusal, RunId, RunState, ScheduleState, Status, StepPlan,
-    StepRecord, StoredRun, Text, Timestamp, UndoPhase,
+    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, ScheduleState, Status,
+    StepPlan, StepRecord, StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.
@@ -23,10 +23,10 @@ pub fn transition(
     under_way: &[Position],
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    use Status::{Created, Failed, Pending};
+    use Status::{Cancelled, Created, Failed, Finished, Pending};
     let facts = Facts { run, plan, under_way, now };
-    let (kind, undo) = (event.kind(), run.run.state.undo_phase());
-    Ok(match (run.run.status(), event) {
+    let (kind, undo, sealed) = (event.kind(), run.run.state.undo_phase(), run.run.sealed);
+    let decision = match (run.run.status(), event) {
         (Pending, event) if run.run.state.is_undoing() => return facts.undoing(event),
         (Created | Pending, Event::Answered(call, jitter)) => {
             let Answered { position, hook, attempt, outcome, kept } = call;
@@ -61,10 +61,14 @@ pub fn transition(
         (Created | Pending, Event::Cancel { reason, message }) => facts.cancel(reason, message),
         (Created | Pending, Event::Pause { .. }) => facts.pause(true),
         (Created | Pending, Event::Resume { .. }) => facts.pause(false),
-        (Failed, Event::Retry) if undo == Some(UndoPhase::Stuck) => facts.undo_again(facts.no_cancels()),
-        (Failed, Event::Retry) if undo.is_none() => facts.reopen(),
-        (status, _) => return Err(Refusal { status, event: kind, undo }),
-    })
+        (Finished | Failed | Cancelled, Event::Remove(removal)) => facts.remove(removal),
+        (Failed, Event::Retry) if !sealed && undo == Some(UndoPhase::Stuck) => {
+            facts.undo_again(facts.no_cancels())
+        }
+        (Failed, Event::Retry) if !sealed && undo.is_none() => facts.reopen(),
+        (status, _) => return Err(Refusal { status, event: kind, undo, sealed }),
+    };
+    Ok(facts.rated(decision))
 }
 
 impl Kept {
@@ -113,7 +117,10 @@ impl Facts<'_> {
 
     /// The step is a run of its own, which is started with this input.
     fn spawn(&self, position: Position, run: RunId, input: Text, kept: &Kept) -> Decision {
-        let Some(definition) = self.step(position).and_then(|step| step.child.clone()) else {
+        let step = self.step(position);
+        let Some((definition, begins)) =
+            step.and_then(|step| Some((step.child.clone()?, &step.child_begins)))
+        else {
             let text =
                 Text::from("the step answered with a run to start, and its pipeline has no such run here");
             return self.fail(position, CauseKind::Error, text);
@@ -129,6 +136,9 @@ impl Facts<'_> {
             key: Some(key),
             priority: parent.priority,
             parent: Some(Parent { run: parent.id, position }),
+            starts: begins.starts.clone(),
+            metadata: parent.counted_by(&begins.per),
+            spared: parent.spared.iter().chain(&parent.permits.running).cloned().collect(),
             ..NewRun::new(run, definition, input, self.now)
         });
         draft.records.push(self.write(record));
@@ -264,6 +274,11 @@ impl Facts<'_> {
         let is_done = |mail: &Mail| *mail == Mail::Resume || *mail == Mail::Pause && !paused;
         let taken = self.run.untaken().filter(|message| is_done(&message.mail)).map(|message| message.id);
         Draft { state: Some(state), taken: taken.collect(), ..Draft::default() }.decision(Next::Wait(due))
+    }
+
+    /// What hangs on the run goes first; who decides on that does it again until the run itself is gone.
+    fn remove(&self, removal: Removal) -> Decision {
+        Draft { removal: Some(removal), ..Draft::default() }.decision(Next::End)
     }
 
     fn reopen(&self) -> Decision {
@@ -406,11 +421,12 @@ pub(super) struct Draft {
     pub(super) taken: Vec<MessageId>,
     pub(super) posts: Vec<super::Post>,
     pub(super) starts: Vec<NewRun>,
+    pub(super) removal: Option<Removal>,
 }
 
 impl Draft {
     pub(super) fn decision(self, next: Next) -> Decision {
-        let Self { state, records, taken, posts, starts } = self;
-        Decision { state, records, taken, posts, starts, next }
+        let Self { state, records, taken, posts, starts, removal } = self;
+        Decision { state, records, taken, posts, starts, removal, next }
     }
 }

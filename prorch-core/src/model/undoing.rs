@@ -84,7 +84,7 @@ impl Facts<'_> {
             (Some(Undoing), Event::Settled) => self.leave_window(Draft::default()),
             (Some(Undoing), Event::Answered(call, jitter)) => self.undo_answered(call, jitter),
             (Some(Undoing), Event::Crashed(position)) => self.undo_crashed(position),
-            (..) => return Err(Refusal { status: state.status, event: kind, undo: phase }),
+            (..) => return Err(Refusal { status: state.status, event: kind, undo: phase, sealed: false }),
         })
     }
 

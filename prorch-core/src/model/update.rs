@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, RunId, RunState, StepRecord,
-    StoredRun, Text, Timestamp, WorkerId,
+    Append, Definition, Epoch, Lease, Limits, Locator, Message, MessageId, NewRun, Position, Removal, RunId,
+    RunState, StepRecord, StoredRun, Text, Timestamp, WorkerId,
 };
 
 /// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be
@@ -32,8 +32,18 @@ pub struct Update {
     pub posts: Vec<Post>,
     /// Runs to start.
     pub starts: Vec<NewRun>,
+    /// What it adds to the run's history, together with all else; nothing under [`Guard::Post`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Box<Append>>,
+    /// What is removed of a run that has ended; then the update does nothing else, and its guard is [`Guard::Idle`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
     /// What becomes of the claim.
     pub hold: Hold,
+    /// What a claim has to respect; of no meaning in another update. Where a limit is full, nothing else is written than that
+    /// the run waits for it ([`Answer::Full`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Box<Limits>>,
 }
 
 /// What must hold for an [`Update`] to apply.
@@ -115,13 +125,25 @@ pub enum Answer {
         /// How many messages came in for the run so far: more than the worker has seen says that there is mail.
         inbox_seq: u64,
     },
+    /// It was applied, and the run is gone with all that hung on it: a [`Removal`].
+    Removed,
     /// The guard did not hold; nothing was written. To an update that was sent a second time this says *unknown*: the
     /// first one may have applied.
     Stale,
-    /// The run is not there, or it ended and the update was a message; nothing was written.
+    /// The run is not there, or it ended and the update was a message, or it is being removed; nothing was written.
     Closed,
     /// The store can't take what the update wants to write; nothing was written.
     Rejected(Text),
+    /// A limit is full. The run waits for it, and nothing else was written.
+    Full,
+}
+
+impl Answer {
+    /// Whether something was written.
+    #[must_use]
+    pub const fn has_written(&self) -> bool {
+        matches!(self, Self::Applied { .. } | Self::Removed | Self::Full)
+    }
 }
 
 impl Update {
@@ -140,7 +162,10 @@ impl Update {
             taken: Vec::new(),
             posts: Vec::new(),
             starts: Vec::new(),
+            history: None,
+            removal: None,
             hold,
+            limits: None,
         }
     }
 
@@ -167,6 +192,10 @@ impl Update {
         self.taken.extend(later.taken);
         self.posts.extend(later.posts);
         self.starts.extend(later.starts);
+        match (&mut self.history, later.history) {
+            (Some(earlier), Some(later)) => earlier.entries.extend(later.entries),
+            (history, later) => *history = history.take().or(later),
+        }
         self.definition = later.definition.or(self.definition);
         Self { state: later.state.or(self.state), hold: later.hold, at: later.at, ..self }
     }
@@ -195,17 +224,30 @@ impl Update {
         releases || !self.posts.is_empty() || !self.starts.is_empty()
     }
 
-    /// What the update means: applies it to its run, whole or not at all. Posts to other runs and runs to start are
-    /// left to the caller (see [`Runs`](crate::repository::Runs)).
+    /// Whether it takes the right to work on a run that nobody has.
+    #[must_use]
+    pub const fn is_claim(&self) -> bool {
+        matches!((self.guard, self.hold, self.removal), (Guard::Idle(_), Hold::Claim(_), None))
+    }
+
+    /// What the update means: applies it to its run, whole or not at all. Limits, posts to other runs and runs to start are
+    /// left to the caller (see [`Runs`](crate::repository::Runs)), and so is a run that is to go: the answer is then
+    /// [`Answer::Removed`].
     ///
     /// A back end that can hold a run as a value calls this; one that speaks SQL does the same in SQL.
     pub fn apply(&self, stored: &mut StoredRun) -> Answer {
         if let Some(refusal) = self.refusal(stored) {
             return refusal;
         }
+        if let Some(removal) = self.removal {
+            return stored.remove(removal);
+        }
         self.raise_epoch(stored);
         if self.guard != Guard::Post {
             self.write(stored);
+            if let Some(append) = &self.history {
+                stored.append(append);
+            }
         }
         for post in self.posts.iter().filter(|post| post.to == self.run) {
             stored.receive(&post.message);
@@ -216,7 +258,8 @@ impl Update {
         Answer::Applied { inbox_seq: stored.run.inbox_seq }
     }
 
-    fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
+    /// What the guard answers when it does not hold, and why the update can't be.
+    pub(crate) fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
         let run = &stored.run;
         let (holds, refusal) = match self.guard {
             Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
@@ -229,6 +272,9 @@ impl Update {
         };
         if !holds {
             return Some(refusal);
+        }
+        if run.sealed && self.removal.is_none() {
+            return Some(Answer::Closed);
         }
         let moves = self.definition.as_ref().is_some_and(|new| new.pipeline != run.definition.pipeline);
         (moves && self.guard != Guard::Post).then(|| Answer::Rejected(Text::from(Self::OTHER_PIPELINE)))
@@ -291,11 +337,24 @@ impl Update {
         if run.state.status.is_terminal() {
             run.lease = None;
             run.due_at = None;
+            run.permits.running = None;
         }
+        if run.lease.is_none() {
+            run.permits.calls = None;
+        }
+        run.permits.blocked = None;
     }
 }
 
 impl StoredRun {
+    fn append(&mut self, append: &Append) {
+        let next = self.history.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        self.history.extend((next..).zip(append.entries.iter().cloned()));
+        let last = self.history.last_key_value().map_or(0, |(last, _)| *last);
+        let gap = append.gap(last);
+        self.history.retain(|number, _| !gap.contains(number));
+    }
+
     /// Puts a message into the inbox and wakes the run when it is idle, unless the run ended or knows the message, or
     /// the message is nothing to wake it for ([`Message::wakes`]). A pause that keeps an idle run from being claimed for it
     /// is lifted ([`Message::unpauses`]).
@@ -310,6 +369,8 @@ impl StoredRun {
             return;
         }
         self.run.state.paused &= !message.unpauses();
+        // Whoever claims it asks the limit again: a cancel passes, and one that was resumed may have been passed over.
+        self.run.permits.blocked = None;
         if message.wakes(self.run.status()) {
             self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
         }

@@ -77,6 +77,7 @@ impl OrchestratorBuilder {
         let known = self.named.unwrap_or_else(pipelines);
         let catalog = Catalog::new(&known, self.config.steps)?;
         Ok(Orchestrator {
+            who: None,
             shared: Arc::new(Shared {
                 repository: self.repository,
                 catalog,

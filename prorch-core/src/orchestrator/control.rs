@@ -4,8 +4,9 @@ use super::Orchestrator;
 use super::start::encode;
 use crate::error::Error;
 use crate::model::{
-    Answer, Event, EventKind, Guard, Hold, MAX_REASON, Mail, Message, MessageId, Part, Plan, Post, Refusal,
-    RunId, StepList, StoredRun, Text, UndoOn, Update, bounded, transition,
+    Answer, Append, Decision, Event, EventKind, Guard, Happened, Hold, MAX_REASON, Mail, Message, MessageId,
+    Part, Plan, Post, Refusal, RunId, StepList, StoredRun, Text, Timestamp, UndoOn, Update, bounded,
+    history_of, transition,
 };
 use crate::payload::Payload;
 use crate::repository::{Asked, MAX_NAME_BYTES, StoreError, StoreErrorKind, ask};
@@ -110,10 +111,13 @@ impl Orchestrator {
                 Ok(decision) => decision,
                 Err(refusal) => return Err(Unsure::or_refused(unsure, id, refusal)),
             };
-            let mut update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
+            let history = self.happened(&stored, event, &decision, now);
+            let update = decision.into_update(&stored, Guard::Idle(stored.run.epoch), now);
+            let mut update = Update { history, ..update };
             if let (Event::Pause { .. }, Some(mail)) = (event, &mail) {
                 let id = MessageId::from_uuid(self.shared.new_id(now));
-                keep(&mut update, Message::new(id, mail.clone(), now));
+                let message = Message::new(id, mail.clone(), now).sent_by(Some(self.sender()));
+                keep(&mut update, message);
             }
             let Asked { answer, unknown } = self.write(update.clone()).await?;
             match answer {
@@ -121,8 +125,10 @@ impl Orchestrator {
                 Answer::Applied { .. } => return Ok(self.done(id)),
                 // Somebody claimed or changed it since it was read (or this did, by an answer that got lost): read it
                 // again.
-                Answer::Stale => unsure = unknown.map(|error| Unsure { update, error }).or(unsure),
-                Answer::Closed => return Err(Error::NotFound(id)),
+                Answer::Stale | Answer::Full => {
+                    unsure = unknown.map(|error| Unsure { update, error }).or(unsure)
+                }
+                Answer::Closed | Answer::Removed => return Err(Error::NotFound(id)),
                 Answer::Rejected(why) => return Err(refused(&why)),
             }
         }
@@ -137,17 +143,37 @@ impl Orchestrator {
     async fn post(&self, id: RunId, mail: Mail, kind: EventKind) -> Result<(), Error> {
         let now = self.shared.time.now();
         let message = Message::new(MessageId::from_uuid(self.shared.new_id(now)), mail, now);
+        let message = message.sent_by(Some(self.sender()));
         let Asked { answer, unknown } = self.write(Update::post(id, message)).await?;
         match (answer, unknown) {
             (Answer::Applied { .. }, _) => Ok(()),
             (Answer::Rejected(why), _) => Err(refused(&why)),
             // The run ended; it may have taken the message first.
-            (Answer::Closed | Answer::Stale, Some(unknown)) => Err(unknown.into()),
-            (Answer::Closed | Answer::Stale, None) => {
-                let status = self.read(id).await?.run.status();
-                Err(Error::Refused { run: id, refusal: Refusal { status, event: kind, undo: None } })
+            (Answer::Closed | Answer::Removed | Answer::Stale | Answer::Full, Some(unknown)) => {
+                Err(unknown.into())
+            }
+            (Answer::Closed | Answer::Removed | Answer::Stale | Answer::Full, None) => {
+                let run = self.read(id).await?.run;
+                let (status, sealed) = (run.status(), run.sealed);
+                Err(Error::Refused { run: id, refusal: Refusal { status, event: kind, undo: None, sealed } })
             }
         }
+    }
+
+    /// What is added to the history of a run that is told something while nobody holds it.
+    fn happened(
+        &self,
+        stored: &StoredRun,
+        event: &Event,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Option<Box<Append>> {
+        let history = &self.shared.config.history;
+        if !history.keeps(&stored.run.definition.pipeline) {
+            return None;
+        }
+        let happened = Happened::of(stored, event, Some(&self.sender()), now);
+        history.append(history_of(stored, &happened, decision, now))
     }
 
     async fn read(&self, id: RunId) -> Result<StoredRun, Error> {
@@ -221,7 +247,7 @@ impl Unsure {
 /// Why a run is not cancelled that is being undone: it ends anyhow.
 fn undone_already(stored: &StoredRun) -> Refusal {
     let state = &stored.run.state;
-    Refusal { status: state.status, event: EventKind::Cancel, undo: state.undo_phase() }
+    Refusal { status: state.status, event: EventKind::Cancel, undo: state.undo_phase(), sealed: false }
 }
 
 fn refused(why: &str) -> Error {

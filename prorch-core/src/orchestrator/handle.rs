@@ -47,7 +47,7 @@ impl<P: Pipeline> RunHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], or [`Error::Store`] when the repository can't be read.
+    /// [`Error::Removed`], or [`Error::Store`] when the repository can't be read.
     pub async fn status(&self) -> Result<Status, Error> {
         Ok(self.row().await?.run.status())
     }
@@ -59,7 +59,7 @@ impl<P: Pipeline> RunHandle<P> {
     /// # Errors
     ///
     /// [`Error::Failed`] and [`Error::Cancelled`] say which step ended the run otherwise, and why;
-    /// [`Error::NotFound`], [`Error::Payload`] and [`Error::Store`] as elsewhere. A passing error of the repository is
+    /// [`Error::Removed`] when it is not there any more; [`Error::Payload`] and [`Error::Store`] as elsewhere. A passing error of the repository is
     /// waited out.
     pub async fn wait(&self) -> Result<P::Output, Error> {
         let mut pause = FIRST_LOOK;
@@ -79,12 +79,15 @@ impl<P: Pipeline> RunHandle<P> {
     }
 
     async fn row(&self) -> Result<StoredRun, Error> {
-        self.shared.repository.get(self.id, Part::Row).await?.ok_or(Error::NotFound(self.id))
+        self.shared.repository.get(self.id, Part::Row).await?.ok_or(Error::Removed(self.id))
     }
 
     /// What a run that has ended came to.
     async fn result(&self, stored: StoredRun) -> Result<P::Output, Error> {
         let (run, status) = (self.id, stored.run.status());
+        if stored.run.sealed {
+            return Err(Error::Removed(run));
+        }
         let unknown =
             || Cause { step: None, kind: CauseKind::Error, text: Text::from("no reason is stored") };
         let cause = stored.run.state.cause.clone().unwrap_or_else(unknown);

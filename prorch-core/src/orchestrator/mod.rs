@@ -10,6 +10,8 @@ mod control;
 mod schedule;
 #[cfg(feature = "cron")]
 mod declared;
+mod prune;
+mod history;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -19,6 +21,7 @@ use std::task::Poll;
 pub use builder::OrchestratorBuilder;
 pub use control::Told;
 pub use handle::RunHandle;
+pub use history::RunHistory;
 pub use restart::{Restart, Restarted};
 #[cfg(feature = "cron")]
 pub use schedule::{NewSchedule, Schedule};
@@ -26,7 +29,7 @@ pub use start::Start;
 
 use crate::engine::{Engine, Mode, PassReport, Shared, Stop};
 use crate::error::Error;
-use crate::model::{Filter, Page, Part, Position, RunId, StoredRun};
+use crate::model::{Filter, Page, Part, Position, RunId, StoredRun, Text, bounded};
 use crate::pipeline::Pipeline;
 use crate::repository::{Health, Repository};
 
@@ -34,10 +37,14 @@ use crate::repository::{Health, Repository};
 #[derive(Clone)]
 pub struct Orchestrator {
     shared: Arc<Shared>,
+    /// For whom runs are told things.
+    who: Option<Text>,
 }
 
 /// How many step records [`Orchestrator::get`] brings at most.
 const SHOWN_RECORDS: usize = 1_000;
+/// The longest name of who tells runs things, in bytes.
+const MAX_SENDER: usize = 256;
 
 impl Orchestrator {
     /// Begins an orchestrator whose runs live in `repository`.
@@ -68,6 +75,28 @@ impl Orchestrator {
     /// ```
     pub fn restart(&self, id: RunId) -> Restart {
         Restart::new(self.shared.clone(), id)
+    }
+
+    /// The same orchestrator, for somebody: what it tells runs stands in their history
+    /// ([`history`](Self::history)) with this name, instead of this process's number.
+    ///
+    /// ```
+    /// # use prorch_core::{error::Error, model::RunId, orchestrator::Orchestrator};
+    /// # async fn example(orchestrator: &Orchestrator, id: RunId) -> Result<(), Error> {
+    /// orchestrator.acting_for("ada, from the desk").cancel(id, "ordered twice").await?;
+    /// for entry in orchestrator.history(id).await?.entries {
+    ///     println!("{} {:?} {:?} {:?}", entry.at, entry.kind, entry.text, entry.sender);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn acting_for(&self, who: impl AsRef<str>) -> Self {
+        Self { who: Some(bounded(who.as_ref(), MAX_SENDER)), ..self.clone() }
+    }
+
+    /// Who tells runs things.
+    fn sender(&self) -> Text {
+        self.who.clone().unwrap_or_else(|| Text::from(format!("process {}", std::process::id())))
     }
 
     /// A handle on a run that is there already.

@@ -5,11 +5,12 @@ mod stage;
 mod child;
 #[cfg(feature = "cron")]
 mod schedule;
+mod limits;
 
 use std::sync::{Arc, OnceLock};
 
 use crate::flow::FlowsInto;
-use crate::model::{Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
+use crate::model::{Cap, Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
@@ -54,6 +55,8 @@ pub struct PipelineDefinition {
     version: u32,
     aliases: Vec<(&'static str, &'static str)>,
     undo: UndoOn,
+    running: Option<Cap>,
+    calls: Option<Cap>,
     key: OnceLock<Definition>,
     #[cfg(feature = "cron")]
     schedule: Option<Declared>,
@@ -74,6 +77,8 @@ impl PipelineDefinition {
             version: FIRST_VERSION,
             aliases: Vec::new(),
             undo: UndoOn::NEVER,
+            running: None,
+            calls: None,
             key: OnceLock::new(),
             #[cfg(feature = "cron")]
             schedule: None,

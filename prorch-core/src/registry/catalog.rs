@@ -7,7 +7,7 @@ use super::{Judgement, Known, Match};
 use crate::error::Error;
 #[cfg(feature = "cron")]
 use crate::model::ScheduleSpec;
-use crate::model::{Definition, StepList, StepPolicy, Text};
+use crate::model::{Definition, Limits, StepList, StepPolicy, Text};
 use crate::pipeline::PipelineDefinition;
 #[cfg(feature = "cron")]
 use crate::schedule::{check, scheduler};
@@ -26,6 +26,8 @@ struct Pipelines {
     own: BTreeMap<(&'static str, u32), Arc<Known>>,
     /// The same, and runs of other lists that go on here, by what they are stored under.
     by_definition: BTreeMap<Definition, Arc<Known>>,
+    /// Of the newest version of each that has some.
+    limits: Arc<BTreeMap<Text, Limits>>,
 }
 
 impl Catalog {
@@ -61,11 +63,15 @@ impl Catalog {
         if let Some(other) = known.own.get(&name) {
             return same_or_duplicate(other.pipeline, pipeline).map(|()| false);
         }
+        if let Some(step) = pipeline.rated_among_many() {
+            return Err(Error::RateAmongMany { pipeline: pipeline.name(), step });
+        }
         let own = Arc::new(Known::own(pipeline, &self.defaults));
         known.by_definition.insert(own.plan.definition.clone(), own.clone());
         known.own.insert(name, own);
         #[cfg(feature = "cron")]
         known.schedule(pipeline, &self.defaults);
+        known.limits = Arc::new(known.limits_of_newest());
         Ok(true)
     }
 
@@ -77,6 +83,11 @@ impl Catalog {
     /// What the runs are stored under that this orchestrator goes on with.
     pub(crate) fn definitions(&self) -> Arc<[Definition]> {
         self.read().by_definition.keys().cloned().collect()
+    }
+
+    /// The limits of those, by the pipelines' names. Of several versions of one the newest counts.
+    pub(crate) fn limits(&self) -> Arc<BTreeMap<Text, Limits>> {
+        self.read().limits.clone()
     }
 
     /// How many pipelines the program has: what was judged once is to be judged again when it has more.
@@ -178,6 +189,16 @@ fn check_schedule(pipeline: &'static PipelineDefinition) -> Result<(), Error> {
     let Some(schedule) = pipeline.schedule() else { return Ok(()) };
     let name = pipeline.name();
     check(&schedule.spec(name)?).map_err(|why| Error::Schedule { name: name.to_owned(), why })
+}
+
+impl Pipelines {
+    /// The versions come in order.
+    fn limits_of_newest(&self) -> BTreeMap<Text, Limits> {
+        let newest: BTreeMap<&str, &Known> =
+            self.own.iter().map(|((name, _), known)| (*name, &**known)).collect();
+        let limits = newest.into_iter().map(|(name, known)| (Text::from(name), known.pipeline.limits()));
+        limits.filter(|(_, limits)| !limits.is_empty()).collect()
+    }
 }
 
 fn same_or_duplicate(

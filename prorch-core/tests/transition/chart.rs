@@ -2,12 +2,13 @@
 
 use prorch_core::model::{
     CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, NewRun, Next, Outcome, Plan, Position,
-    Refusal, RunId, Status, StoredRun, transition,
+    Refusal, Removal, RunId, Status, StoredRun, transition,
 };
 
 use crate::bench::{
     answer, answered, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
 };
+use crate::rates;
 use crate::stages::{self, member};
 use crate::undo;
 
@@ -38,7 +39,8 @@ const fn after(kind: EventKind) -> Option<EventKind> {
         Cancel => Pause,
         Pause => Resume,
         Resume => Retry,
-        Retry => return None,
+        Retry => Remove,
+        Remove => return None,
     })
 }
 
@@ -65,6 +67,7 @@ fn rows() -> Vec<(&'static str, u32, Event)> {
         ("a resume from outside", 1, Event::Resume { message: None }),
         ("a retry from outside", 1, Event::Retry),
         ("the ticks of a schedule come", 0, answer(0, ticks())),
+        ("it is removed, having ended long ago", 1, Event::Remove(Removal::Seal)),
     ]
 }
 
@@ -175,12 +178,13 @@ fn cell(status: Status, at_stage: u32, event: Event) -> String {
 
 /// What becomes of the run, as a cell of the chart.
 pub(crate) fn shown(stored: &StoredRun, plan: &Plan, event: Event, under_way: &[Position]) -> String {
-    let (status, kind) = (stored.run.status(), event.kind());
+    let (status, kind, sealed) = (stored.run.status(), event.kind(), stored.run.sealed);
     match transition(stored, plan, event, under_way, at(9)) {
         Err(refusal) => {
-            assert_eq!(refusal, Refusal { status, event: kind, undo: stored.run.state.undo_phase() });
+            assert_eq!(refusal, Refusal { status, event: kind, undo: stored.run.state.undo_phase(), sealed });
             "refused".to_owned()
         }
+        Ok(Decision { removal: Some(_), .. }) => "removed".to_owned(),
         Ok(Decision { state, next, .. }) => {
             let status = state.map_or(status, |state| state.status);
             match next {
@@ -204,11 +208,40 @@ fn chart() -> String {
         let cells = Status::ALL.map(|status| format!(" {} |", wide_cell(status, stage, event.clone())));
         table += &format!("| {what} |{}\n", cells.concat());
     }
+    for (what, event) in sealed_rows() {
+        let cells = Status::ALL.map(|status| format!(" {} |", sealed_cell(status, event.clone())));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
+    for (what, at_stage, event) in rates::rows() {
+        let cells = Status::ALL.map(|status| {
+            let event = if status == Status::Created { first(&event) } else { event.clone() };
+            format!(" {} |", shown(&run(status, at_stage), &rates::plan(), event, &[]))
+        });
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
     for (what, run, event) in undo::rows() {
         let cells = Status::ALL.map(|status| format!(" {} |", undo::cell(status, run, event.clone())));
         table += &format!("| {what} |{}\n", cells.concat());
     }
     table
+}
+
+/// The rows about a run that is being removed.
+fn sealed_rows() -> [(&'static str, Event); 2] {
+    let more = Removal::UpTo { rows: 1, bytes: 1 };
+    [
+        ("a retry of a run that is being removed", Event::Retry),
+        ("more is removed of a run that is being removed", Event::Remove(more)),
+    ]
+}
+
+fn sealed_cell(status: Status, event: Event) -> String {
+    let mut stored = run(status, 1);
+    if !status.is_terminal() {
+        return "does not happen".to_owned();
+    }
+    stored.run.sealed = true;
+    shown(&stored, &plan(), event, &[])
 }
 
 /// The same event about the first step.

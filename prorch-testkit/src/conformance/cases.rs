@@ -181,6 +181,29 @@ macro_rules! conformance {
                     work_of_a_run_that_is_undone_is_what_is_undone_next,
                     of_the_stage_before_the_first_eight_come,
                 ]
+                removal: [
+                    a_run_goes_with_all_that_hung_on_it,
+                    its_id_and_its_key_are_free_and_nothing_is_left,
+                    one_that_has_not_ended_stays,
+                    a_late_removal_removes_nothing,
+                    a_removal_does_nothing_else,
+                    a_seal_keeps_all_and_raises_the_epoch,
+                    a_run_with_many_records_goes_in_pieces,
+                    a_run_with_much_payload_goes_in_pieces,
+                    many_are_removed_in_one_batch,
+                ]
+                ends: [
+                    those_that_ended_first_come_first,
+                    pages_by_end_go_on_behind_the_last,
+                    children_and_restarted_runs_are_found_by_where_they_come_from,
+                ]
+                history: [
+                    it_grows_with_the_updates_that_apply,
+                    an_entry_is_kept_to_the_letter,
+                    of_too_many_the_first_and_the_last_are_kept,
+                    it_goes_with_the_run,
+                    a_message_says_who_sent_it,
+                ]
                 search: [
                     an_empty_filter_finds_all,
                     by_status,
@@ -238,6 +261,26 @@ macro_rules! conformance {
                     posts_from_everywhere_are_all_numbered,
                     one_of_many_readers_wins,
                     batches_that_post_to_each_other_do_not_lock_up,
+                ]
+                limits: [
+                    no_more_runs_run_than_may,
+                    a_run_counts_from_its_claim_to_its_end,
+                    whatever_ends_a_run_makes_room,
+                    the_most_urgent_goes_on_first_and_of_those_the_longest_due,
+                    each_value_is_counted_by_itself,
+                    a_claim_counts_until_it_is_given_back,
+                    a_claim_that_is_over_is_counted_once,
+                    a_run_that_is_paused_while_it_waits_is_passed_over,
+                    messages_reach_a_run_that_waits,
+                    a_claim_may_say_that_there_is_more_room_or_less,
+                    a_run_below_another_does_not_wait_for_what_that_has,
+                    starts_keep_to_their_rate,
+                    the_most_urgent_starts_first,
+                    a_burst_is_let_through_at_once,
+                    one_that_waits_for_a_rate_holds_no_claim,
+                    a_limit_is_exact_among_many_claims_at_once,
+                    a_claim_by_an_update_respects_limits_too,
+                    those_that_wait_are_found_by_a_search_and_come_last,
                 ]
                 next_due: [
                     an_empty_store_waits_for_a_change,
@@ -321,6 +364,7 @@ mod tests {
             include_str!("claims.rs"),
             include_str!("choice.rs"),
             include_str!("contention.rs"),
+            include_str!("limits.rs"),
             include_str!("next_due.rs"),
             include_str!("clocks.rs"),
             include_str!("turns.rs"),

@@ -43,6 +43,12 @@ pub mod parts;
 #[doc(hidden)]
 pub mod undo;
 #[doc(hidden)]
+pub mod removal;
+#[doc(hidden)]
+pub mod ends;
+#[doc(hidden)]
+pub mod history;
+#[doc(hidden)]
 pub mod search;
 #[doc(hidden)]
 pub mod paging;
@@ -52,6 +58,8 @@ pub mod claims;
 pub mod choice;
 #[doc(hidden)]
 pub mod contention;
+#[doc(hidden)]
+pub mod limits;
 #[doc(hidden)]
 pub mod next_due;
 #[doc(hidden)]
