@@ -5,6 +5,7 @@ mod duration;
 mod types;
 mod options;
 mod parse;
+mod schedule;
 mod valid;
 mod expand;
 
@@ -393,6 +394,10 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
 /// | `max_running = 3`, or `max_running(3, per = "tenant")` | how many of its runs have begun and not ended, waits included, over all processes: in all, or for each value pinned to them by `.metadata("tenant", …)` | any number |
 /// | `max_calls = 8`, or `max_calls(8, per = "tenant")` | how many of its runs are worked on at a time, over all processes; one that waits is not | any number |
+/// | `schedule = "0 3 * * *", timezone = "Europe/Madrid"` | a run is started at each tick of this cron expression in this time zone (feature `cron`) | none; UTC |
+/// | `missed = skip`, `missed = all(10)` | what becomes of ticks that no worker came to within a minute | `latest`: the latest fires |
+/// | `overlap = skip` | a tick does not fire while the run of the one before goes on | `allow` |
+/// | `schedule_input = expression` | what a scheduled run is started with | the type's `Default` |
 /// | `aliases("Old" = New)` | names that steps of the list had before, for runs that were started then | none |
 /// | `version = 2` | which version of the pipeline it is: runs of another one are not gone on with by this one | 1 |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
@@ -422,57 +427,7 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 ///
 #[doc = include_str!("limits.md")]
 ///
-/// # Undoing
-///
-/// With `on_failure = compensate` a run that fails does not end at once: its steps are undone, the last one first, by
-/// their `compensate`, and then it fails for what it has failed for. With `on_cancel = compensate` the same is done when it
-/// is cancelled. Each undoing is stored like a step's call, is retried by the step's policy, and may answer `pending`; a
-/// crash costs no more than the call that was under way.
-///
-/// * Every step that the run came to is undone, the one that failed and those that were cancelled too: without an
-///   `output`, since it is not known how far they came.
-/// * Members of a group are undone side by side, those of a list from its end, so many at a time as it is gone through (16
-///   at the most).
-/// * A run that a step started is cancelled first if it is under way, and waited for; it is undone by what its own pipeline
-///   says. One that has finished stays what it is: `run(Other, undo = TakeBack)` names the step that takes back what it
-///   did, which is given `(Input, Option<Output>)` of that pipeline, and `run(Other, undo = nothing)` says that there is
-///   nothing to take back.
-/// * A step that can't be undone ends it: the run fails, names what is not undone, and those before it are not tried. An
-///   operator's retry tries again; a run that was undone can only be restarted, from its first step.
-///
-/// ```
-/// use prorch::prelude::*;
-/// use std::sync::Mutex;
-///
-/// static SEATS: Mutex<u32> = Mutex::new(10);
-///
-/// #[step(compensate = give_back)]
-/// async fn reserve(seats: u32) -> StepResult<u32> {
-///     *SEATS.lock().unwrap() -= seats;
-///     finish(seats)
-/// }
-///
-/// async fn give_back(_: &u32, reserved: Option<&u32>, _: &StepContext) -> StepResult<()> {
-///     *SEATS.lock().unwrap() += reserved.copied().unwrap_or_default();
-///     finish(())
-/// }
-///
-/// #[step]
-/// async fn pay(_: u32) -> StepResult<()> {
-///     fail("the card is not accepted")
-/// }
-///
-/// #[pipeline(steps = [reserve, pay], on_failure = compensate)]
-/// struct Booking;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let run = prorch::testing::run::<Booking>(3).execute().await?;
-/// assert!(run.output.unwrap_err().to_string().contains("the card is not accepted"));
-/// assert_eq!(*SEATS.lock().unwrap(), 10);
-/// # Ok(())
-/// # }
-/// ```
+#[doc = include_str!("undoing.md")]
 ///
 /// # When the list changes
 ///

@@ -15,6 +15,7 @@ use syn::{
 
 use crate::ast::{Alias, Batch, Function, Member, PipelineOptions, Retry, Stage, StepOptions, Undo};
 use crate::duration;
+use crate::schedule::GoodSchedule;
 use crate::types::{argument_of, last_name, ungrouped};
 
 /// The longest name of a pipeline, in bytes: the stores keep no longer one.
@@ -91,6 +92,7 @@ pub(crate) struct GoodPipeline {
     pub(crate) aliases: Vec<(String, Member)>,
     /// Whether its runs are undone: after a failure, after a cancel.
     pub(crate) undone: (bool, bool),
+    pub(crate) schedule: Option<GoodSchedule>,
     pub(crate) max_running: Option<GoodCap>,
     pub(crate) max_calls: Option<GoodCap>,
 }
@@ -411,6 +413,7 @@ pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<G
     stages.iter().flat_map(GoodStage::members).try_for_each(|member| undo(member, undone))?;
     Ok(GoodPipeline {
         undone,
+        schedule: written.schedule.check()?,
         name: name.unwrap_or_else(|| item.ident.unraw().to_string()),
         version: written.version.as_ref().map(version).transpose()?,
         aliases: aliases(written.aliases, &stages)?,
