@@ -66,7 +66,13 @@ async fn kinds(orchestrator: &Orchestrator, run: RunId) -> Vec<HistoryKind> {
 fn shown(entry: &HistoryEntry) -> String {
     let text = |text: &Option<_>| text.as_ref().map(ToString::to_string).unwrap_or_default();
     let attempt = entry.attempt.map(|attempt| format!("#{attempt}")).unwrap_or_default();
-    let line = format!("{:?} {}{attempt} {} {}", entry.kind, text(&entry.step), text(&entry.text), text(&entry.sender));
+    let line = format!(
+        "{:?} {}{attempt} {} {}",
+        entry.kind,
+        text(&entry.step),
+        text(&entry.text),
+        text(&entry.sender)
+    );
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -166,7 +172,10 @@ async fn a_call_that_was_cut_off_is_told() {
     let entries = sound.history(run).await.unwrap().entries;
     let cut: Vec<_> = entries.iter().filter(|entry| entry.kind == HistoryKind::CutOff).map(shown).collect();
     assert_eq!(cut.len(), 1, "{entries:#?}");
-    assert!(cut[0].starts_with("CutOff 2 calls in a row; this is what became of the next one worker "), "{cut:?}");
+    assert!(
+        cut[0].starts_with("CutOff 2 calls in a row; this is what became of the next one worker "),
+        "{cut:?}"
+    );
 }
 
 #[tokio::test]
