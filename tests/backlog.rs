@@ -129,6 +129,7 @@ async fn claim_time(backlog: u64) -> Duration {
             lease: Duration::from_secs(3600),
             now: NOW,
             due_by: NOW,
+            limits: std::sync::Arc::default(),
             leases: prorch::repository::Leases::ByTime,
         };
         let began = Instant::now();

@@ -133,6 +133,18 @@ pub enum Error {
         resource: &'static str,
     },
 
+    /// A step with a rate doesn't stand alone in its stage.
+    #[error(
+        "step `{step}` of pipeline `{pipeline}` has a rate, and is one of several members of its stage: let it stand alone, \
+         or in a pipeline of its own, and write `run(ThatPipeline)` or `each(run(ThatPipeline))`"
+    )]
+    RateAmongMany {
+        /// The pipeline.
+        pipeline: &'static str,
+        /// The step.
+        step: &'static str,
+    },
+
     /// A setting makes no sense.
     #[error("the configuration: {0}")]
     Config(String),

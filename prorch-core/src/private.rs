@@ -6,6 +6,7 @@ pub use linkme;
 pub use serde;
 
 pub use crate::flow::{Anything, Begin, FlowsInto};
+pub use crate::model::Rate;
 pub use crate::payload::Payload;
 pub use crate::pipeline::{
     Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run,

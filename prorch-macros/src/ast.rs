@@ -13,6 +13,7 @@ pub(crate) struct StepOptions {
     pub(crate) deadline: Option<LitStr>,
     pub(crate) poll: Option<LitStr>,
     pub(crate) batch: Option<Batch>,
+    pub(crate) rate: Option<RateOption>,
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
@@ -34,6 +35,20 @@ pub(crate) struct Batch {
     pub(crate) gather: Option<LitStr>,
 }
 
+/// `rate = "10/s"` or `rate("10/s", burst = 5)`.
+pub(crate) struct RateOption {
+    pub(crate) rate: LitStr,
+    pub(crate) burst: Option<LitInt>,
+}
+
+/// `= 3` or `(3, per = "tenant")`, behind `max_running` or `max_calls`.
+pub(crate) struct CapOption {
+    /// Which of the two.
+    pub(crate) name: &'static str,
+    pub(crate) most: LitInt,
+    pub(crate) per: Option<LitStr>,
+}
+
 /// The options of `#[pipeline(…)]`.
 #[derive(Default)]
 pub(crate) struct PipelineOptions {
@@ -46,6 +61,8 @@ pub(crate) struct PipelineOptions {
     pub(crate) aliases: Vec<Alias>,
     pub(crate) on_failure: Option<Compensate>,
     pub(crate) on_cancel: Option<Compensate>,
+    pub(crate) max_running: Option<CapOption>,
+    pub(crate) max_calls: Option<CapOption>,
 }
 
 /// `compensate`, behind `on_failure` or `on_cancel`.

@@ -134,6 +134,7 @@ use crate::valid::Errors;
 /// | `deadline = "1h"` | the longest that the step may take, over all calls, waits and restarts | the orchestrator's |
 /// | `poll = "2s"` | how long after `pending()` the step is asked again | the orchestrator's |
 /// | `batch(max = 500, …)` | the most records that one call of `on_continue_many` is made for | 1,000 |
+/// | `rate = "10/s"`, or `rate("10/s", burst = 5)` | how often the step is started (`/s`, `/m`, `/h`, `/d`), by all processes together and in all pipelines; `burst` is how many at once after a pause, else one | as often as runs come to it |
 /// | `batch(gather = "200ms", …)` | such a step is asked again when a whole multiple of this has passed, so that many are asked at once | a tenth of `poll`, a second at most |
 /// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
@@ -301,6 +302,8 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `name = "backup"` | the name that its runs are stored under: at most 256 bytes | the struct's name |
 /// | `on_failure = compensate` | when a run fails, what its steps have done is undone before it ends | it ends at once |
 /// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
+/// | `max_running = 3`, or `max_running(3, per = "tenant")` | how many of its runs have begun and not ended, waits included, over all processes: in all, or for each value pinned to them by `.metadata("tenant", …)` | any number |
+/// | `max_calls = 8`, or `max_calls(8, per = "tenant")` | how many of its runs are worked on at a time, over all processes; one that waits is not | any number |
 /// | `aliases("Old" = New)` | names that steps of the list had before, for runs that were started then | none |
 /// | `version = 2` | which version of the pipeline it is: runs of another one are not gone on with by this one | 1 |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
@@ -326,6 +329,43 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// /// What other crates start.
 /// #[pipeline(input = u64, output = u64, steps = [Transfer])]
 /// pub struct Backup;
+/// ```
+///
+/// # Limits
+///
+/// With `max_running`, `max_calls`, and a step's `rate`, the repository holds back what would be too much, over all processes
+/// that work on it: exactly, whatever crashes. A run that meets a full limit waits, costs nothing meanwhile, and goes on when
+/// one that has what it needs gives it back: the most urgent first, the longest due among those.
+///
+/// * A run counts as running from when it is first worked on to its end: also while it waits, is paused, undone, or its
+///   worker has crashed.
+/// * `per = "tenant"` counts for each value by itself. Runs without that value count together; one that another run starts has
+///   the value of that.
+/// * A run does not wait for the `max_running` under which a run above it counts: it belongs to that, and does not count.
+/// * A rate is for steps that stand alone in their stage. Each attempt of a start counts, and one that a crash cuts off is
+///   used up. For a list write `each(run(Other))`, where `Other` begins with the step.
+/// * What a program declares counts for its claims: where two builds declare different numbers, what runs goes on, and each
+///   begins runs by its own number.
+///
+/// ```
+/// use prorch::prelude::*;
+///
+/// #[step(rate = "10/s")]
+/// async fn send(letter: String) -> StepResult<usize> {
+///     finish(letter.len())
+/// }
+///
+/// #[pipeline(steps = [send], max_running(2, per = "tenant"), max_calls = 8)]
+/// struct Mail;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), prorch::Error> {
+/// let orchestrator = Orchestrator::builder(SqliteRepository::open_in_memory()?).pipeline::<Mail>().build()?;
+/// let run = orchestrator.start::<Mail>("hello".to_owned()).metadata("tenant", "acme").await?;
+/// orchestrator.run_until(run.wait()).await?;
+/// assert_eq!(run.wait().await?, 5);
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// # Undoing

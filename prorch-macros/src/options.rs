@@ -73,6 +73,28 @@ pub(crate) fn nested(
     read_all(&content, known, read)
 }
 
+/// `= value` or `(value, option, option)`; `read` gets what follows the name of each option.
+pub(crate) fn value_with<T: Parse>(
+    option: &Known,
+    input: ParseStream<'_>,
+    known: &'static [Known],
+    read: impl FnMut(&Known, ParseStream<'_>) -> Result<()>,
+) -> Result<T> {
+    if input.peek(Token![=]) {
+        return value(option, input);
+    }
+    let open = || {
+        let content;
+        parenthesized!(content in input);
+        let value = content.parse::<T>()?;
+        content.parse::<Option<Token![,]>>()?;
+        Ok((value, content))
+    };
+    let (value, content) = open().map_err(|error| as_written(option, &error))?;
+    read_all(&content, known, read)?;
+    Ok(value)
+}
+
 /// `= [element, element]`, each read by `element`.
 pub(crate) fn array<T>(
     option: &Known,

@@ -6,8 +6,8 @@ use syn::spanned::Spanned;
 use syn::{Attribute, DeriveInput, Ident, Path, Result, Signature, Token, Visibility, token};
 
 use crate::ast::{
-    Alias, Batch, Compensate, Function, Member, PipelineOptions, Read, Stage, StepItem, StepOptions, Steps,
-    Undo,
+    Alias, Batch, CapOption, Compensate, Function, Member, PipelineOptions, RateOption, Read, Stage,
+    StepItem, StepOptions, Steps, Undo,
 };
 use crate::options::{self, Known};
 
@@ -18,6 +18,7 @@ const STEP_OPTIONS: &[Known] = &[
     Known { name: "deadline", form: "deadline = \"1h\"" },
     Known { name: "poll", form: "poll = \"2s\"" },
     Known { name: "batch", form: "batch(max = 500, gather = \"200ms\")" },
+    Known { name: "rate", form: "rate = \"10/s\"` or `rate(\"10/s\", burst = 5)" },
     Known { name: "resources", form: "resources(Client, Pool)" },
     Known { name: "compensate", form: "compensate = take_back" },
     Known { name: "derive", form: "derive(Default, Serialize, Deserialize)" },
@@ -34,6 +35,9 @@ const RUN_OPTIONS: &[Known] = &[Known { name: "undo", form: "undo = TakeBack" }]
 const BATCH_OPTIONS: &[Known] =
     &[Known { name: "max", form: "max = 500" }, Known { name: "gather", form: "gather = \"200ms\"" }];
 
+const RATE_OPTIONS: &[Known] = &[Known { name: "burst", form: "burst = 5" }];
+const CAP_OPTIONS: &[Known] = &[Known { name: "per", form: "per = \"tenant\"" }];
+
 const EACH_OPTIONS: &[Known] = &[Known { name: "concurrency", form: "concurrency = 8" }];
 const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "steps", form: "steps = [FirstStep, SecondStep]" },
@@ -43,6 +47,8 @@ const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "version", form: "version = 2" },
     Known { name: "on_failure", form: "on_failure = compensate" },
     Known { name: "on_cancel", form: "on_cancel = compensate" },
+    Known { name: "max_running", form: "max_running = 3` or `max_running(3, per = \"tenant\")" },
+    Known { name: "max_calls", form: "max_calls = 8` or `max_calls(8, per = \"tenant\")" },
     Known { name: "aliases", form: "aliases(\"OldName\" = NewName)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
@@ -64,6 +70,7 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         "deadline" => read.deadline = Some(options::value(option, input)?),
         "poll" => read.poll = Some(options::value(option, input)?),
         "batch" => read.batch = Some(batch(option, input)?),
+        "rate" => read.rate = Some(rate(option, input)?),
         "resources" => read.resources = options::list(option, input)?,
         "compensate" => read.compensate = Some(options::path(option, input)?),
         "derive" => read.derive = Some(options::list(option, input)?),
@@ -81,6 +88,26 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         }
     }
     Ok(())
+}
+
+/// `= "…"` or `("…", burst = …)`.
+fn rate(option: &Known, input: ParseStream<'_>) -> Result<RateOption> {
+    let mut burst = None;
+    let rate = options::value_with(option, input, RATE_OPTIONS, |option, input| {
+        burst = Some(options::value(option, input)?);
+        Ok(())
+    })?;
+    Ok(RateOption { rate, burst })
+}
+
+/// `= …` or `(…, per = "…")`.
+fn cap(option: &Known, input: ParseStream<'_>) -> Result<CapOption> {
+    let mut per = None;
+    let most = options::value_with(option, input, CAP_OPTIONS, |option, input| {
+        per = Some(options::value(option, input)?);
+        Ok(())
+    })?;
+    Ok(CapOption { name: option.name, most, per })
 }
 
 /// `(max = …, gather = …)`.
@@ -114,6 +141,8 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         "version" => read.version = Some(options::value(option, input)?),
         "on_failure" => read.on_failure = Some(options::value(option, input)?),
         "on_cancel" => read.on_cancel = Some(options::value(option, input)?),
+        "max_running" => read.max_running = Some(cap(option, input)?),
+        "max_calls" => read.max_calls = Some(cap(option, input)?),
         "aliases" => read.aliases = options::list(option, input)?,
         "crate" => read.krate = Some(options::path(option, input)?),
         _ => {

@@ -1,5 +1,7 @@
 //! Every rule about what may be written, and what is said where one is broken.
 
+mod limits;
+
 use std::time::Duration;
 
 use proc_macro2::{Span, TokenStream};
@@ -39,6 +41,7 @@ pub(crate) struct GoodOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) poll: Option<Duration>,
     pub(crate) batch: Option<GoodBatch>,
+    pub(crate) rate: Option<GoodRate>,
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
@@ -50,6 +53,8 @@ pub(crate) struct GoodBatch {
     pub(crate) max: Option<u32>,
     pub(crate) gather: Option<Duration>,
 }
+
+pub(crate) use limits::{GoodCap, GoodRate};
 
 /// A step's function, understood.
 pub(crate) struct GoodFunction {
@@ -84,6 +89,8 @@ pub(crate) struct GoodPipeline {
     pub(crate) aliases: Vec<(String, Member)>,
     /// Whether its runs are undone: after a failure, after a cancel.
     pub(crate) undone: (bool, bool),
+    pub(crate) max_running: Option<GoodCap>,
+    pub(crate) max_calls: Option<GoodCap>,
 }
 
 /// A stage, understood. It has a member.
@@ -143,6 +150,7 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
         deadline,
         poll,
         batch: written.batch.and_then(|written| errors.take(batch(written))),
+        rate: written.rate.and_then(|written| errors.take(limits::rate(&written))),
         resources: written.resources,
         compensate: written.compensate,
         derive: written.derive.and_then(|names| errors.take(derivable(names))),
@@ -387,6 +395,8 @@ pub(crate) fn pipeline(written: PipelineOptions, item: &DeriveInput) -> Result<G
         name: name.unwrap_or_else(|| item.ident.unraw().to_string()),
         version: written.version.as_ref().map(version).transpose()?,
         aliases: aliases(written.aliases, &stages)?,
+        max_running: written.max_running.as_ref().map(limits::cap).transpose()?,
+        max_calls: written.max_calls.as_ref().map(limits::cap).transpose()?,
         stages,
         input: written.input,
         output: written.output,

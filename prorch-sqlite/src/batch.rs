@@ -9,6 +9,7 @@ use rusqlite::{Connection, Statement};
 use crate::claim::Claims;
 use crate::definitions::Definitions;
 use crate::error::{Fault, Reach, is_full};
+use crate::gates::Gates;
 use crate::newest::Newest;
 use crate::reader::Reply;
 use crate::update::Updates;
@@ -38,13 +39,16 @@ pub(crate) struct Done {
     pub(crate) saved: Vec<Saved>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) claims: Result<Vec<Claim>, StoreError>,
+    /// Whether a run was handed what another one gave back of a limit.
+    pub(crate) has_handed_over: bool,
 }
 
 impl Done {
     /// Whether something may be due that was not before.
     pub(crate) fn tells(&self, request: &Request) -> bool {
         let mut updates = request.updates.iter().zip(&self.answers);
-        self.saved.contains(&Saved::New)
+        self.has_handed_over
+            || self.saved.contains(&Saved::New)
             || updates.any(|(update, answer)| update.may_wake() && matches!(answer, Answer::Applied { .. }))
     }
 }
@@ -80,6 +84,7 @@ pub(crate) enum Care {
 /// The statements of the connection that writes.
 pub(crate) struct Batches<'c> {
     definitions: Definitions<'c>,
+    gates: Gates<'c>,
     updates: Updates<'c>,
     claims: Claims<'c>,
     newest: Newest<'c>,
@@ -91,6 +96,7 @@ impl<'c> Batches<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             definitions: Definitions::prepare(connection)?,
+            gates: Gates::prepare(connection)?,
             updates: Updates::prepare(connection)?,
             claims: Claims::prepare(connection)?,
             newest: Newest::prepare(connection)?,
@@ -125,15 +131,18 @@ impl<'c> Batches<'c> {
             Ok(saved) => saved,
             Err(fault) => return Ok(Err(fault.into_error("the runs can't be stored"))),
         };
+        let before = self.gates.handed_over;
         let answers = self.update(request, care)?;
         let claims = match &request.claim {
             None => Ok(Vec::new()),
             Some(claim) => {
-                let claims = self.with(care, |own| own.claims.claim(&mut own.definitions, claim))?;
+                let claims =
+                    self.with(care, |own| own.claims.claim(&mut own.definitions, &mut own.gates, claim))?;
                 claims.map_err(|fault| fault.into_error("no run could be claimed"))
             }
         };
-        let done = Done { saved, answers, claims };
+        let has_handed_over = self.gates.handed_over != before;
+        let done = Done { saved, answers, claims, has_handed_over };
         self.newest.note(request, &done)?;
         Ok(Ok(done))
     }
@@ -155,7 +164,8 @@ impl<'c> Batches<'c> {
     }
 
     fn update_one(&mut self, update: &Update, care: Care) -> Result<Answer, Fault> {
-        let applied = self.with(care, |own| own.updates.apply(&mut own.definitions, update))?;
+        let applied =
+            self.with(care, |own| own.updates.apply(&mut own.definitions, &mut own.gates, update))?;
         Ok(applied.unwrap_or_else(|fault| Answer::Rejected(bounded(&fault.to_string(), MAX_REASON))))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prorch_core::repository::{CauseKind, Metadata, Status};
+use prorch_core::repository::{CauseKind, Metadata, Status, Text};
 use serde::Serialize;
 
 use crate::error::Fault;
@@ -53,6 +53,12 @@ pub(crate) const fn length_of(micros: i64) -> Duration {
 /// What is being undone, as JSON; few runs have it.
 pub(crate) fn undo_text(undo: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(undo).map_err(|error| Fault::unstorable(format!("what is being undone: {error}")))
+}
+
+/// JSON, or nothing for what most runs have: none.
+pub(crate) fn spared_text(spared: &[Text]) -> Result<Option<String>, Fault> {
+    let encoded = (!spared.is_empty()).then(|| serde_json::to_string(spared));
+    encoded.transpose().map_err(|error| Fault::unstorable(format!("the limits that it is spared: {error}")))
 }
 
 /// JSON, or nothing for what most runs have: no metadata.

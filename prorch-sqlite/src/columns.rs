@@ -1,8 +1,8 @@
 //! Rows as values: one column after the other, each with its name when it can't be read.
 
 use prorch_core::repository::{
-    Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Origin, Parent, Position, Run, RunId, RunState,
-    Status, StepProgress, StepRecord, Text, Timestamp, WorkerId,
+    Blocked, Cause, Child, Epoch, Fan, Lease, Locator, Metadata, Origin, Parent, Permits, Position, Run,
+    RunId, RunState, Status, StepProgress, StepRecord, Text, Timestamp, WorkerId,
 };
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};
@@ -18,7 +18,8 @@ macro_rules! run_columns {
         "run, id, definition, status, priority, paused, crashes, epoch, holder, lease_length, due_at, inbox_seq, \
          fan_stage, fan_width, fan_entered, fan_finished, fan_low, created_at, started_at, ended_at, parent, \
          parent_position, origin, origin_step, key, stuck, cause_kind, cause_step, cause, metadata, \
-         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo, sealed"
+         ifnull(input, (SELECT input FROM inputs WHERE inputs.run = runs.run)) AS input, output, undo, sealed, starts, \
+         spared, holds, calling, blocked, (SELECT opens_at FROM gates WHERE gate = runs.blocked) AS opens_at"
     };
 }
 /// The columns of [`record`], in its order.
@@ -193,6 +194,20 @@ impl<'a> Columns<'a> {
         })
     }
 
+    /// What the run has taken of the limits, and which of them it waits for.
+    pub(crate) fn permits(&mut self) -> Result<Permits, Fault> {
+        let (running, calls) = (self.maybe_text()?, self.maybe_text()?);
+        let blocked = self.maybe_text()?.map(|by| Blocked { by, until: None });
+        Ok(Permits { running, calls, blocked })
+    }
+
+    fn spared(&mut self) -> Result<Vec<Text>, Fault> {
+        self.map(|text: Option<Words>| match text {
+            None => Ok(Vec::new()),
+            Some(text) => serde_json::from_str(&text.0).map_err(|error| error.to_string()),
+        })
+    }
+
     fn cause(&mut self) -> Result<Option<Cause>, Fault> {
         let kind = self.map(|code: Option<i64>| match code {
             None => Ok(None),
@@ -244,8 +259,25 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
     let output = columns.maybe_text()?;
     let undo = columns.undo()?;
     let sealed = columns.flag()?;
-    let state =
-        RunState { status, output, cause, metadata, paused, crashes, stuck, fan, undo, started_at, ended_at };
+    let starts = columns.maybe_text()?;
+    let spared = columns.spared()?;
+    let mut permits = columns.permits()?;
+    let until = columns.maybe_time()?;
+    permits.blocked = permits.blocked.map(|blocked| Blocked { until, ..blocked });
+    let state = RunState {
+        status,
+        output,
+        cause,
+        metadata,
+        paused,
+        crashes,
+        stuck,
+        fan,
+        undo,
+        starts,
+        started_at,
+        ended_at,
+    };
     let run = Run {
         id,
         definition,
@@ -261,6 +293,8 @@ pub(crate) fn run(row: &Row<'_>, definitions: &mut Definitions<'_>) -> Result<(L
         due_at,
         inbox_seq,
         sealed,
+        permits,
+        spared,
     };
     Ok((locator, run))
 }

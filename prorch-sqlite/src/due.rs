@@ -67,6 +67,14 @@ impl<'c> Due<'c> {
         })
     }
 
+    /// How many steps of SQLite's machine its statements took so far.
+    #[cfg(test)]
+    pub(crate) fn steps(&self) -> i32 {
+        let statements =
+            [&self.next_priority, &self.next_length, &self.idle, &self.held, &self.holders, &self.earliest];
+        statements.map(|statement| statement.get_status(rusqlite::StatementStatus::VmStep)).iter().sum()
+    }
+
     /// The runs to claim, at most `request.limit`: a suspect, then those by age, then the most urgent.
     pub(crate) fn candidates(
         &mut self,
@@ -356,6 +364,7 @@ mod tests {
             lease: Duration::from_secs(30),
             now,
             due_by: now,
+            limits: std::sync::Arc::default(),
             leases: prorch_core::repository::Leases::ByTime,
         }
     }

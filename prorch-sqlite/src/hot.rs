@@ -1,6 +1,6 @@
 //! The columns of a run's row by which an update is fenced and through which it wakes: a few numbers.
 
-use prorch_core::repository::{Epoch, Lease, Locator, RunId, Status, Timestamp};
+use prorch_core::repository::{Epoch, Lease, Locator, Permits, RunId, Status, Timestamp};
 use rusqlite::{Connection, Row, Statement, params};
 
 use crate::codes::micros;
@@ -9,14 +9,17 @@ use crate::error::Fault;
 
 /// By its place, which a claim brought. The id is compared, because a place may be another run's after a clean-up.
 const BY_PLACE: &str =
-    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, sealed FROM runs
+    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, sealed, holds, calling,
+    blocked FROM runs
     WHERE run = ?1 AND id = ?2";
-const BY_ID: &str = "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, sealed FROM runs WHERE id = ?1";
+const BY_ID: &str =
+    "SELECT run, status, epoch, holder, lease_length, due_at, inbox_seq, paused, sealed, holds, calling,
+    blocked FROM runs WHERE id = ?1";
 const WRITE: &str = "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
     paused = ?7 WHERE run = ?1";
 
 /// What an update reads of its run.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Hot {
     /// The key of the row.
     pub(crate) place: i64,
@@ -27,6 +30,8 @@ pub(crate) struct Hot {
     pub(crate) inbox_seq: u64,
     pub(crate) paused: bool,
     pub(crate) sealed: bool,
+    /// Written by `Gates`.
+    pub(crate) permits: Permits,
 }
 
 impl Hot {
@@ -38,7 +43,8 @@ impl Hot {
         let lease = columns.lease()?;
         let (due_at, lease) = columns.due(lease)?;
         let (inbox_seq, paused, sealed) = (columns.bits()?, columns.flag()?, columns.flag()?);
-        Ok(Self { place, status, epoch, lease, due_at, inbox_seq, paused, sealed })
+        let permits = columns.permits()?;
+        Ok(Self { place, status, epoch, lease, due_at, inbox_seq, paused, sealed, permits })
     }
 
     /// The lease as its two columns.

@@ -53,6 +53,7 @@ impl<'c> Inboxes<'c> {
             return Ok(());
         }
         hot.paused &= !message.unpauses();
+        hot.permits.blocked = None;
         if message.wakes(hot.status) {
             hot.due_at = Some(hot.due_at.map_or(message.at, |due| due.min(message.at)));
         }

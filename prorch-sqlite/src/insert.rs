@@ -3,15 +3,17 @@
 use prorch_core::repository::{NewRun, RunId, Saved};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use crate::codes::{metadata_text, status_code};
+use crate::codes::{metadata_text, spared_text, status_code};
 use crate::definitions::{Definitions, Interned};
 use crate::error::Fault;
 use crate::records::RecordRows;
 
 const ADD: &str =
     "INSERT INTO runs (id, definition, pipeline, status, priority, due_at, created_at, parent, parent_position, key,
-    metadata, input, origin, origin_step, fan_stage, fan_width, fan_entered, fan_finished, fan_low)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+    metadata, input, origin, origin_step, fan_stage, fan_width, fan_entered, fan_finished, fan_low,
+    starts, spared)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+    ?20, ?21)
     ON CONFLICT DO NOTHING";
 const ADD_INPUT: &str = "INSERT INTO inputs (run, input) VALUES (?1, ?2)";
 const KNOWN_ID: &str = "SELECT 1 FROM runs WHERE id = ?1";
@@ -65,6 +67,8 @@ impl<'c> Inserts<'c> {
             new.fan.map(|fan| fan.entered),
             new.fan.map(|fan| fan.finished),
             new.fan.map(|fan| fan.low),
+            new.starts.as_deref(),
+            spared_text(&new.spared)?,
         ])?;
         if added == 0 {
             return self.known(interned, new).map(Saved::Known);

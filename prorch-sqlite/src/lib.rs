@@ -22,6 +22,7 @@ mod schema;
 mod snapshot;
 mod definitions;
 mod hot;
+mod gates;
 mod inbox;
 mod records;
 mod insert;

@@ -66,10 +66,15 @@ CREATE TABLE runs (
     input TEXT, -- none when it is long: then it is in `inputs`
     output TEXT,
     undo TEXT, -- how far it is with undoing what its steps have done, as JSON
+    starts TEXT, -- the rate of the step that its next call starts
+    spared TEXT, -- limits that a run above it counts under, as JSON
+    holds TEXT, -- the limit under which it counts as running
+    calling TEXT, -- the limit under which it counts as held
+    blocked TEXT, -- the limit that it waits for
     -- Which queue the run stands in: 0, or 1 for those suspect of killing their workers; none while nothing is due.
     -- Who claims a run that is still held takes it as cut off once more.
     lane INTEGER GENERATED ALWAYS AS
-        (CASE WHEN due_at IS NULL OR paused <> 0 THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
+        (CASE WHEN due_at IS NULL OR paused <> 0 OR blocked IS NOT NULL THEN NULL ELSE crashes + (holder IS NOT NULL) >= 2 END) VIRTUAL,
     CHECK ((holder IS NULL) = (lease_length IS NULL)),
     CHECK (holder IS NULL OR due_at IS NOT NULL),
     CHECK (status < 2 OR (holder IS NULL AND due_at IS NULL)),
@@ -99,6 +104,17 @@ CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL
 -- What is to be removed, of those that no other run started.
 CREATE INDEX runs_ended ON runs (pipeline, status, ended_at) WHERE ended_at IS NOT NULL AND parent IS NULL;
 CREATE INDEX runs_sealed ON runs (sealed) WHERE sealed = 1;
+-- Those that wait for a limit are not in the first one; so they are found when there is room.
+CREATE INDEX runs_blocked ON runs (blocked, priority, due_at) WHERE blocked IS NOT NULL AND paused = 0;
+
+-- What is taken of each limit.
+CREATE TABLE gates (
+    gate TEXT PRIMARY KEY,
+    taken INTEGER NOT NULL CHECK (taken >= 0), -- how many runs count under it
+    most INTEGER NOT NULL CHECK (most >= 0), -- how many may, as the last claim said
+    expected INTEGER, -- when the next start of a step is expected that has a rate
+    opens_at INTEGER -- when it lets one through
+) STRICT, WITHOUT ROWID;
 
 -- The latest time, to a second, that anybody wrote: what time it is by the clock that is furthest ahead.
 CREATE TABLE clock (

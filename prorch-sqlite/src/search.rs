@@ -11,9 +11,8 @@ use crate::error::Fault;
 use crate::read::Reads;
 
 const BY_START: &str = "id";
-const BY_URGENCY: &str = "priority, CASE WHEN paused = 0 THEN ifnull(due_at, 9223372036854775807) ELSE 9223372036854775807 END, id";
-const BY_DUE: &str =
-    "CASE WHEN paused = 0 THEN ifnull(due_at, 9223372036854775807) ELSE 9223372036854775807 END, id";
+const BY_URGENCY: &str = "priority, CASE WHEN paused <> 0 THEN 9223372036854775807 WHEN blocked IS NOT NULL THEN ifnull((SELECT opens_at FROM gates WHERE gate = blocked), 9223372036854775807) ELSE ifnull(due_at, 9223372036854775807) END, id";
+const BY_DUE: &str = "CASE WHEN paused <> 0 THEN 9223372036854775807 WHEN blocked IS NOT NULL THEN ifnull((SELECT opens_at FROM gates WHERE gate = blocked), 9223372036854775807) ELSE ifnull(due_at, 9223372036854775807) END, id";
 const BY_END: &str = "ifnull(ended_at, 9223372036854775807), id";
 
 /// The two indexes that share the runs that are not ended; among a million that are, this finds them.
@@ -21,9 +20,11 @@ const ACTIVE: &str = "run IN (
     SELECT run FROM runs INDEXED BY runs_due WHERE lane IS NOT NULL
     UNION ALL
     SELECT run FROM runs INDEXED BY runs_resting WHERE status < 2 AND lane IS NULL)";
-const DUE: &str = "(paused = 0 AND due_at IS NOT NULL
-    AND (due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length))";
-const DUE_BY: &str = "(due_at <= ? OR due_at > ?)";
+const DUE: &str = "(paused = 0 AND due_at IS NOT NULL AND CASE
+    WHEN blocked IS NOT NULL THEN ifnull((SELECT opens_at FROM gates WHERE gate = blocked) <= ?, 0)
+    ELSE due_at <= ? OR lease_length IS NOT NULL AND due_at - ? > 2 * lease_length END)";
+const DUE_BY: &str = "(CASE WHEN blocked IS NULL THEN due_at <= ? OR due_at > ?
+    ELSE (SELECT opens_at <= ? OR opens_at > ? FROM gates WHERE gate = blocked) END)";
 const OF_PIPELINE: &str = "pipeline = (SELECT pipeline FROM pipelines WHERE name = ?)";
 
 /// The page that the filter finds, in a transaction of the caller's.
@@ -125,9 +126,9 @@ impl Conditions {
             conditions.and("created_at < ?", [time(before)]);
         }
         if let Some(now) = filter.due {
-            conditions.and(DUE, [time(now), time(now)]);
+            conditions.and(DUE, [time(now), time(now), time(now)]);
             if let Some(by) = filter.due_by {
-                conditions.and(DUE_BY, [time(by), time(now)]);
+                conditions.and(DUE_BY, [time(by), time(now), time(by), time(now)]);
             }
         }
         conditions.either(

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use crate::definitions::Definitions;
 use crate::due::Due;
 use crate::error::Fault;
+use crate::gates::Paces;
 use crate::newest::Newest;
 use crate::read::Reads;
 use crate::search::search;
@@ -16,6 +17,7 @@ pub(crate) struct Snapshots<'c> {
     definitions: Definitions<'c>,
     reads: Reads<'c>,
     due: Due<'c>,
+    paces: Paces<'c>,
     newest: Newest<'c>,
 }
 
@@ -26,6 +28,7 @@ impl<'c> Snapshots<'c> {
             definitions: Definitions::prepare(connection)?,
             reads: Reads::prepare(connection)?,
             due: Due::prepare(connection)?,
+            paces: Paces::prepare(connection)?,
             newest: Newest::prepare(connection)?,
         })
     }
@@ -41,11 +44,13 @@ impl<'c> Snapshots<'c> {
     }
 
     pub(crate) fn outlook(&mut self, request: &ClaimRequest) -> Result<Outlook, Fault> {
-        let Self { connection, definitions, due, newest, .. } = self;
+        let Self { connection, definitions, due, paces, newest, .. } = self;
         in_snapshot(connection, || {
             let mut clocks = due.holders(definitions, request)?;
             clocks.newest = clocks.newest.max(newest.read()?);
-            Ok(Outlook { due: due.earliest(definitions, request)?, clocks })
+            let due = due.earliest(definitions, request)?;
+            let due = due.into_iter().chain(paces.earliest(definitions, request)?).min();
+            Ok(Outlook { due, clocks })
         })
     }
 }

@@ -1,24 +1,26 @@
 //! Updates: what `Update::apply` in core says, in SQL.
 
 use prorch_core::repository::{
-    Answer, Guard, Hold, Locator, RecordWrite, Removal, RunState, Timestamp, Update,
+    Answer, Guard, Hold, Locator, RecordWrite, Removal, RunState, StoredRun, Timestamp, Update,
 };
 use rusqlite::{Connection, Statement, params};
 
 use crate::codes::{cause_code, metadata_text, status_code, undo_text};
 use crate::definitions::Definitions;
 use crate::error::Fault;
+use crate::gates::Gates;
 use crate::history::Histories;
 use crate::hot::{Hot, HotRows};
 use crate::inbox::Inboxes;
 use crate::insert::Inserts;
+use crate::read::Reads;
 use crate::removal::Removals;
 
 const WRITE_STATE: &str =
     "UPDATE runs SET epoch = ?2, holder = ?3, lease_length = ?4, due_at = ?5, inbox_seq = ?6,
     status = ?7, paused = ?8, crashes = ?9, started_at = ?10, ended_at = ?11, stuck = ?12, cause_kind = ?13,
     cause_step = ?14, cause = ?15, metadata = ?16, output = ?17, fan_stage = ?18, fan_width = ?19, fan_entered = ?20,
-    fan_finished = ?21, fan_low = ?22, undo = NULL
+    fan_finished = ?21, fan_low = ?22, starts = ?23, undo = NULL
     WHERE run = ?1";
 /// What few runs have; after the other columns.
 const WRITE_UNDO: &str = "UPDATE runs SET undo = ?2 WHERE run = ?1";
@@ -29,6 +31,7 @@ const WRITE_DEFINITION: &str = "UPDATE runs SET definition = ?2 WHERE run = ?1 A
 pub(crate) struct Updates<'c> {
     hot: HotRows<'c>,
     inboxes: Inboxes<'c>,
+    reads: Reads<'c>,
     pub(crate) inserts: Inserts<'c>,
     removals: Removals<'c>,
     histories: Histories<'c>,
@@ -42,6 +45,7 @@ impl<'c> Updates<'c> {
         Ok(Self {
             hot: HotRows::prepare(connection)?,
             inboxes: Inboxes::prepare(connection)?,
+            reads: Reads::prepare(connection)?,
             inserts: Inserts::prepare(connection)?,
             removals: Removals::prepare(connection)?,
             histories: Histories::prepare(connection)?,
@@ -55,6 +59,7 @@ impl<'c> Updates<'c> {
     pub(crate) fn apply(
         &mut self,
         definitions: &mut Definitions<'_>,
+        gates: &mut Gates<'_>,
         update: &Update,
     ) -> Result<Answer, Fault> {
         let Some(found) = self.hot.find(update.locator, update.run)? else { return Ok(Answer::Closed) };
@@ -64,11 +69,15 @@ impl<'c> Updates<'c> {
         if let Some(removal) = update.removal {
             return self.remove(&found, removal);
         }
-        let mut hot = found;
+        let (mut hot, mut counted) = (found.clone(), found.permits.clone());
         if update.guard != Guard::Post {
             if !self.write_definition(definitions, hot.place, update)? {
                 return Ok(Answer::Rejected(Update::OTHER_PIPELINE.into()));
             }
+            if update.is_claim() && !self.admit(definitions, gates, &mut hot, update)? {
+                return Ok(Answer::Full);
+            }
+            counted.clone_from(&hot.permits);
             self.write_parts(&mut hot, update)?;
         }
         for post in update.posts.iter().filter(|post| post.to == update.run) {
@@ -80,10 +89,14 @@ impl<'c> Updates<'c> {
             _ if hot != found => self.hot.write(&hot)?,
             _ => {}
         }
+        gates.settle(hot.place, &found.permits, &counted, &hot.permits)?;
+        if update.is_claim() {
+            gates.widen(&hot.permits)?;
+        }
         for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {
             self.inserts.insert(definitions, new)?;
         }
-        self.send(update)?;
+        self.send(gates, update)?;
         Ok(Answer::Applied { inbox_seq: hot.inbox_seq })
     }
 
@@ -93,6 +106,30 @@ impl<'c> Updates<'c> {
             self.histories.remove(found.place)?;
         }
         Ok(answer)
+    }
+
+    /// Whether the limits let a claim through, of which `hot` then says what is taken; if not, the run waits.
+    fn admit(
+        &mut self,
+        definitions: &mut Definitions<'_>,
+        gates: &mut Gates<'_>,
+        hot: &mut Hot,
+        update: &Update,
+    ) -> Result<bool, Fault> {
+        if update.limits.is_none() && hot.permits.is_empty() {
+            return Ok(true);
+        }
+        let Some((locator, run)) = self.reads.at(definitions, hot.place)? else { return Ok(true) };
+        let stored = self.reads.work(StoredRun::bare(run, locator))?;
+        let limits = update.limits.as_deref().cloned().unwrap_or_default();
+        match gates.admit(&limits.wants(&stored), update.at)? {
+            Ok(taken) => taken.into_iter().for_each(|key| hot.permits.take(key)),
+            Err(blocked) => {
+                gates.park(hot.place, stored.run, blocked)?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes what hangs on the run, and says in `hot` what becomes of its row.
@@ -154,6 +191,7 @@ impl<'c> Updates<'c> {
             state.fan.map(|fan| fan.entered),
             state.fan.map(|fan| fan.finished),
             state.fan.map(|fan| fan.low),
+            state.starts.as_deref(),
         ])?;
         if let Some(undo) = &state.undo {
             self.write_undo.execute(params![hot.place, undo_text(undo)?])?;
@@ -162,13 +200,14 @@ impl<'c> Updates<'c> {
     }
 
     /// Delivers what the update posts to other runs; one that ended or is not there gets nothing.
-    fn send(&mut self, update: &Update) -> Result<(), Fault> {
+    fn send(&mut self, gates: &mut Gates<'_>, update: &Update) -> Result<(), Fault> {
         for post in update.posts.iter().filter(|post| post.to != update.run) {
             let Some(found) = self.hot.find(Locator::default(), post.to)? else { continue };
-            let mut hot = found;
+            let mut hot = found.clone();
             self.inboxes.receive(&mut hot, &post.message)?;
             if hot != found {
                 self.hot.write(&hot)?;
+                gates.settle(hot.place, &found.permits, &found.permits, &hot.permits)?;
             }
         }
         Ok(())
@@ -214,5 +253,10 @@ fn settle(hot: &mut Hot, update: &Update) {
     if hot.status.is_terminal() {
         hot.lease = None;
         hot.due_at = None;
+        hot.permits.running = None;
     }
+    if hot.lease.is_none() {
+        hot.permits.calls = None;
+    }
+    hot.permits.blocked = None;
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ impl Pair {
             parent: self.dice.maybe(|dice| Parent { run: known, position: dice.position() }),
             origin,
             records,
+            spared: if self.dice.one_in(4) { vec![Text::from("max_running of email")] } else { Vec::new() },
             metadata: self.dice.metadata(),
             due_at: self.time(),
             ..NewRun::new(id, self.definition(), self.input(), self.now)
@@ -157,6 +158,7 @@ impl Pair {
             crashes: self.dice.roll(4) as u32,
             stuck: self.dice.maybe(Dice::text),
             fan: self.dice.maybe(Dice::fan),
+            starts: self.dice.maybe(Dice::name),
             undo: if self.dice.one_in(3) { Some(Box::new(self.dice.undo())) } else { None },
             started_at: old.started_at,
             ended_at: status.is_terminal().then_some(self.now),
@@ -188,6 +190,7 @@ impl Pair {
         let taken: Vec<_> = taken.filter(|_| self.dice.one_in(2)).collect();
         let mut update = Update { taken, ..Update::new(run, guard, hold, self.now) };
         update.state = state.filter(|_| self.dice.one_in(2));
+        update.limits = self.dice.one_in(2).then(|| Box::new(self.limits()));
         update.definition = self.dice.one_in(5).then(|| self.definition());
         let records = if self.dice.one_in(6) { 20 } else { self.dice.roll(3) };
         update.records = (0..records).map(|_| RecordWrite::New(self.record())).collect();
@@ -288,7 +291,27 @@ impl Pair {
             lease: length,
             now: self.now,
             due_by: self.now.saturating_sub(earlier),
+            limits: Arc::new(self.limits_of_all()),
         }
+    }
+
+    /// No rates: SQLite asks again only those that a rate lets through, so the others are told another time.
+    fn limits(&mut self) -> Limits {
+        let cap = |dice: &mut Dice| Cap {
+            most: 1 + dice.roll(6) as u32,
+            per: dice.maybe(|dice| Text::from(format!("m{}", dice.roll(2)))),
+        };
+        Limits { running: self.dice.maybe(cap), calls: self.dice.maybe(cap), ..Limits::default() }
+    }
+
+    fn limits_of_all(&mut self) -> BTreeMap<Text, Limits> {
+        let mut limits = BTreeMap::new();
+        for pipeline in ["backup", "email"] {
+            if self.dice.one_in(2) {
+                limits.insert(Text::from(pipeline), self.limits());
+            }
+        }
+        limits
     }
 
     fn leases(&mut self) -> Leases {

@@ -149,6 +149,7 @@ impl Sight {
             leases: Leases::default(),
             now,
             due_by: now,
+            limits: Arc::default(),
         };
         let clocks = shared.repository.outlook(&request).await?.clocks;
         let elapsed = shared.clock.elapsed();

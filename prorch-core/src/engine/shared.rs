@@ -45,6 +45,7 @@ impl Shared {
             leases: Leases::ByTime,
             now,
             due_by: now,
+            limits: self.catalog.limits(),
         };
         let outlook = ask(|| self.repository.outlook(&request)).await?.answer;
         if let Some(newest) = outlook.clocks.newest {

@@ -30,6 +30,8 @@ pub(super) struct Held {
     pub(super) renew_again: Duration,
     /// Whether it was suspect of killing its worker when it was claimed.
     pub(super) suspect: bool,
+    /// Whether it counted under a limit when it was claimed.
+    counts: bool,
     pub(super) busy: Busy,
     /// The calls under way; counted by the [`Slots`].
     calls: Vec<Call>,
@@ -92,6 +94,7 @@ impl Held {
     /// A run that was claimed by a turn that was sent at this time.
     pub(super) fn new(claim: Claim, known: Arc<Known>, sent: Duration) -> Self {
         let suspect = claim.is_suspect();
+        let counts = claim.stored.run.permits.held().next().is_some();
         let Claim { stored } = claim;
         let undo_read = stored.run.state.undo_below();
         Self {
@@ -100,6 +103,7 @@ impl Held {
             renewed: sent,
             renew_again: sent,
             suspect,
+            counts,
             busy: Busy::Free,
             calls: Vec::new(),
             returned: Vec::new(),
@@ -108,6 +112,11 @@ impl Held {
             undo_read,
             apart: Vec::new(),
         }
+    }
+
+    /// Whether another run may be let in when this one is given back, or this one itself.
+    pub(super) fn is_limited(&self) -> bool {
+        self.counts || self.stored.run.state.starts.is_some()
     }
 
     /// When the lease, which is so long, is to be renewed.

@@ -89,6 +89,7 @@ impl Worker {
                 Mode::Pass(due_by) => due_by.min(now),
                 Mode::Worker => now,
             },
+            limits: self.shared.catalog.limits(),
         }
     }
 
@@ -161,7 +162,9 @@ impl Worker {
             self.send_turn();
         }
         for ((of, update), answer) in flight.of.iter().zip(flight.updates.iter()).zip(turn.answers) {
-            let reaches_others = !update.posts.is_empty() || !update.starts.is_empty();
+            let makes_room =
+                update.releases() && self.slots.get(of.slot).is_some_and(|held| held.is_limited());
+            let reaches_others = !update.posts.is_empty() || !update.starts.is_empty() || makes_room;
             if reaches_others && flight.claim_limit == 0 {
                 // Had runs been asked for in this turn, those would be among them.
                 self.look.soon();
@@ -216,7 +219,9 @@ impl Worker {
     fn on_answer(&mut self, of: Outgoing, update: &Update, answer: Answer, was_sent_again: bool) {
         match answer {
             Answer::Applied { inbox_seq } => self.on_applied(of, update, inbox_seq),
-            Answer::Stale | Answer::Closed | Answer::Removed => self.on_stale(of.slot, was_sent_again),
+            Answer::Stale | Answer::Closed | Answer::Full | Answer::Removed => {
+                self.on_stale(of.slot, was_sent_again)
+            }
             Answer::Rejected(why) => self.on_rejected(of.slot, update, why),
         }
     }

@@ -1,5 +1,5 @@
 use super::list::fingerprint;
-use super::{Definition, Fan, Position, StepPolicy, Text, UndoOn};
+use super::{Definition, Fan, Position, Rated, StepPolicy, Text, UndoOn};
 
 /// A pipeline as the state machine sees it: names and policies, without code.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,19 @@ pub struct StepPlan {
     pub renamed: Option<Text>,
     /// Whether there may be something to undo of it.
     pub undoes: bool,
+    /// How often it is started; only of a step that stands alone in its stage.
+    pub rate: Option<Rated>,
+    /// What the limits of the pipeline that it runs look at.
+    pub child_begins: Begins,
+}
+
+/// What the limits of a pipeline look at when a run of it is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Begins {
+    /// The key of its first step's rate.
+    pub starts: Option<Text>,
+    /// By which metadata its runs are counted: a run that another one starts has them from that.
+    pub per: Vec<Text>,
 }
 
 impl Plan {
@@ -43,6 +56,15 @@ impl Plan {
     #[must_use]
     pub fn step(&self, position: Position) -> Option<&StepPlan> {
         self.stages.get(position.stage as usize)?.member(position.item)
+    }
+
+    /// The key of the rate of the step that stands alone at this stage.
+    #[must_use]
+    pub fn starts(&self, stage: u32) -> Option<&Text> {
+        match self.stage(stage)? {
+            StagePlan::One(step) => step.rate.as_ref().map(|rated| &rated.key),
+            StagePlan::Group(_) | StagePlan::Each(..) => None,
+        }
     }
 
     /// Where the step with this name stands; of two steps with one name the first.

@@ -165,6 +165,7 @@ impl<'a> Restart<'a> {
     #[must_use]
     pub fn into_new(self, change: impl FnOnce(NewRun) -> NewRun) -> NewRun {
         let mut new = change(self.new);
+        new.starts = self.plan.starts(self.stage).cloned();
         if self.stage == 0 {
             return new;
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, HistoryEntry, Hold, Locator, Message, MessageId, Metadata, Part, Position,
-    RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
+    Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata, Part, Permits,
+    Position, RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
 
 /// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.
@@ -83,6 +83,10 @@ pub struct NewRun {
     pub records: Vec<StepRecord>,
     /// How it stands in the stage that it begins at, when that has more than one member.
     pub fan: Option<Fan>,
+    /// The key of the rate of the step that it begins at, if that has one.
+    pub starts: Option<Text>,
+    /// The keys of limits that a run above it counts under: it does not wait for these, nor count.
+    pub spared: Vec<Text>,
     /// When it was started.
     pub created_at: Timestamp,
     /// When it may be claimed first.
@@ -129,6 +133,8 @@ impl NewRun {
             origin: None,
             records: Vec::new(),
             fan: None,
+            starts: None,
+            spared: Vec::new(),
             created_at: now,
             due_at: now,
         }
@@ -215,6 +221,9 @@ pub struct RunState {
     /// How far it is with undoing what its steps have done; none when it isn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Box<Undo>>,
+    /// The key of the rate of the step that its next call starts; none when that starts none, or one without a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Text>,
     /// When it was claimed first.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -253,6 +262,12 @@ pub struct Run {
     /// Whether it is being removed: then nothing else happens to it any more, and part of it may be gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
+    /// What it has taken of the limits, and what it waits for.
+    #[serde(default, skip_serializing_if = "Permits::is_empty")]
+    pub permits: Permits,
+    /// The keys of limits that a run above it counts under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared: Vec<Text>,
 }
 
 impl Run {
@@ -278,6 +293,7 @@ impl Run {
                 stuck: None,
                 fan: new.fan,
                 undo: None,
+                starts: new.starts,
                 started_at: None,
                 ended_at: None,
             },
@@ -286,6 +302,8 @@ impl Run {
             due_at: Some(new.due_at),
             inbox_seq: 0,
             sealed: false,
+            permits: Permits::default(),
+            spared: new.spared,
         }
     }
 
@@ -301,6 +319,9 @@ impl Run {
     pub fn claimable_at(&self) -> Option<Timestamp> {
         if self.state.status.is_terminal() || self.state.paused {
             return None;
+        }
+        if let Some(blocked) = &self.permits.blocked {
+            return blocked.until;
         }
         match &self.lease {
             Some(lease) => Some(lease.until),
@@ -333,7 +354,8 @@ impl Run {
     /// The update by which a worker takes the right to work on the run. It applies only if nobody else claimed or
     /// changed the run since it was read.
     ///
-    /// A run that is still held was cut off in a call: that is counted.
+    /// A run that is still held was cut off in a call: that is counted. No limits are looked at: see
+    /// [`claim_within`](Self::claim_within).
     #[must_use]
     pub fn claim(&self, lease: Lease, now: Timestamp) -> Update {
         Update {
@@ -346,6 +368,12 @@ impl Run {
             }),
             ..Update::new(self.id, Guard::Idle(self.epoch), Hold::Claim(lease), now)
         }
+    }
+
+    /// The same, if these limits let it.
+    #[must_use]
+    pub fn claim_within(&self, limits: Option<&Limits>, lease: Lease, now: Timestamp) -> Update {
+        Update { limits: limits.map(|limits| Box::new(limits.clone())), ..self.claim(lease, now) }
     }
 }
 

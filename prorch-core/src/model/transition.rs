@@ -26,7 +26,7 @@ pub fn transition(
     use Status::{Cancelled, Created, Failed, Finished, Pending};
     let facts = Facts { run, plan, under_way, now };
     let (kind, undo, sealed) = (event.kind(), run.run.state.undo_phase(), run.run.sealed);
-    Ok(match (run.run.status(), event) {
+    let decision = match (run.run.status(), event) {
         (Pending, event) if run.run.state.is_undoing() => return facts.undoing(event),
         (Created | Pending, Event::Answered(call, jitter)) => {
             let Answered { position, hook, attempt, outcome, kept } = call;
@@ -66,7 +66,8 @@ pub fn transition(
         }
         (Failed, Event::Retry) if !sealed && undo.is_none() => facts.reopen(),
         (status, _) => return Err(Refusal { status, event: kind, undo, sealed }),
-    })
+    };
+    Ok(facts.rated(decision))
 }
 
 impl Kept {
@@ -115,7 +116,10 @@ impl Facts<'_> {
 
     /// The step is a run of its own, which is started with this input.
     fn spawn(&self, position: Position, run: RunId, input: Text, kept: &Kept) -> Decision {
-        let Some(definition) = self.step(position).and_then(|step| step.child.clone()) else {
+        let step = self.step(position);
+        let Some((definition, begins)) =
+            step.and_then(|step| Some((step.child.clone()?, &step.child_begins)))
+        else {
             let text =
                 Text::from("the step answered with a run to start, and its pipeline has no such run here");
             return self.fail(position, CauseKind::Error, text);
@@ -131,6 +135,9 @@ impl Facts<'_> {
             key: Some(key),
             priority: parent.priority,
             parent: Some(Parent { run: parent.id, position }),
+            starts: begins.starts.clone(),
+            metadata: parent.counted_by(&begins.per),
+            spared: parent.spared.iter().chain(&parent.permits.running).cloned().collect(),
             ..NewRun::new(run, definition, input, self.now)
         });
         draft.records.push(self.write(record));

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Append, Definition, Epoch, Lease, Locator, Message, MessageId, NewRun, Position, Removal, RunId,
+    Append, Definition, Epoch, Lease, Limits, Locator, Message, MessageId, NewRun, Position, Removal, RunId,
     RunState, StepRecord, StoredRun, Text, Timestamp, WorkerId,
 };
 
@@ -40,6 +40,10 @@ pub struct Update {
     pub removal: Option<Removal>,
     /// What becomes of the claim.
     pub hold: Hold,
+    /// What a claim has to respect; of no meaning in another update. Where a limit is full, nothing else is written than that
+    /// the run waits for it ([`Answer::Full`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Box<Limits>>,
 }
 
 /// What must hold for an [`Update`] to apply.
@@ -130,13 +134,15 @@ pub enum Answer {
     Closed,
     /// The store can't take what the update wants to write; nothing was written.
     Rejected(Text),
+    /// A limit is full. The run waits for it, and nothing else was written.
+    Full,
 }
 
 impl Answer {
     /// Whether something was written.
     #[must_use]
     pub const fn has_written(&self) -> bool {
-        matches!(self, Self::Applied { .. } | Self::Removed)
+        matches!(self, Self::Applied { .. } | Self::Removed | Self::Full)
     }
 }
 
@@ -159,6 +165,7 @@ impl Update {
             history: None,
             removal: None,
             hold,
+            limits: None,
         }
     }
 
@@ -217,7 +224,13 @@ impl Update {
         releases || !self.posts.is_empty() || !self.starts.is_empty()
     }
 
-    /// What the update means: applies it to its run, whole or not at all. Posts to other runs and runs to start are
+    /// Whether it takes the right to work on a run that nobody has.
+    #[must_use]
+    pub const fn is_claim(&self) -> bool {
+        matches!((self.guard, self.hold, self.removal), (Guard::Idle(_), Hold::Claim(_), None))
+    }
+
+    /// What the update means: applies it to its run, whole or not at all. Limits, posts to other runs and runs to start are
     /// left to the caller (see [`Runs`](crate::repository::Runs)), and so is a run that is to go: the answer is then
     /// [`Answer::Removed`].
     ///
@@ -245,7 +258,8 @@ impl Update {
         Answer::Applied { inbox_seq: stored.run.inbox_seq }
     }
 
-    fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
+    /// What the guard answers when it does not hold, and why the update can't be.
+    pub(crate) fn refusal(&self, stored: &StoredRun) -> Option<Answer> {
         let run = &stored.run;
         let (holds, refusal) = match self.guard {
             Guard::Held(epoch, holder) | Guard::Again(epoch, holder) => {
@@ -323,7 +337,12 @@ impl Update {
         if run.state.status.is_terminal() {
             run.lease = None;
             run.due_at = None;
+            run.permits.running = None;
         }
+        if run.lease.is_none() {
+            run.permits.calls = None;
+        }
+        run.permits.blocked = None;
     }
 }
 
@@ -350,6 +369,8 @@ impl StoredRun {
             return;
         }
         self.run.state.paused &= !message.unpauses();
+        // Whoever claims it asks the limit again: a cancel passes, and one that was resumed may have been passed over.
+        self.run.permits.blocked = None;
         if message.wakes(self.run.status()) {
             self.run.due_at = Some(self.run.due_at.map_or(message.at, |due| due.min(message.at)));
         }

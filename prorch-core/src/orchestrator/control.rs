@@ -125,7 +125,9 @@ impl Orchestrator {
                 Answer::Applied { .. } => return Ok(self.done(id)),
                 // Somebody claimed or changed it since it was read (or this did, by an answer that got lost): read it
                 // again.
-                Answer::Stale => unsure = unknown.map(|error| Unsure { update, error }).or(unsure),
+                Answer::Stale | Answer::Full => {
+                    unsure = unknown.map(|error| Unsure { update, error }).or(unsure)
+                }
                 Answer::Closed | Answer::Removed => return Err(Error::NotFound(id)),
                 Answer::Rejected(why) => return Err(refused(&why)),
             }
@@ -147,8 +149,10 @@ impl Orchestrator {
             (Answer::Applied { .. }, _) => Ok(()),
             (Answer::Rejected(why), _) => Err(refused(&why)),
             // The run ended; it may have taken the message first.
-            (Answer::Closed | Answer::Removed | Answer::Stale, Some(unknown)) => Err(unknown.into()),
-            (Answer::Closed | Answer::Removed | Answer::Stale, None) => {
+            (Answer::Closed | Answer::Removed | Answer::Stale | Answer::Full, Some(unknown)) => {
+                Err(unknown.into())
+            }
+            (Answer::Closed | Answer::Removed | Answer::Stale | Answer::Full, None) => {
                 let run = self.read(id).await?.run;
                 let (status, sealed) = (run.status(), run.sealed);
                 Err(Error::Refused { run: id, refusal: Refusal { status, event: kind, undo: None, sealed } })

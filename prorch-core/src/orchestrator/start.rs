@@ -63,6 +63,7 @@ impl<P: Pipeline> Start<P> {
         let now = shared.time.now();
         let id = RunId::from_uuid(shared.new_id(now));
         let new = self.wishes.fill(NewRun::new(id, P::definition().key(), self.input?, now));
+        let new = NewRun { starts: P::definition().begins().starts, ..new };
         let (id, is_new) = save(&shared.repository, new).await?;
         Ok(RunHandle::new(shared, id, is_new))
     }

@@ -3,11 +3,12 @@
 mod hands_on;
 mod stage;
 mod child;
+mod limits;
 
 use std::sync::{Arc, OnceLock};
 
 use crate::flow::FlowsInto;
-use crate::model::{Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
+use crate::model::{Cap, Definition, FIRST_VERSION, Fit, Here, Plan, Position, StepList, StepPolicy, Text};
 use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
@@ -47,6 +48,8 @@ pub struct PipelineDefinition {
     version: u32,
     aliases: Vec<(&'static str, &'static str)>,
     undo: UndoOn,
+    running: Option<Cap>,
+    calls: Option<Cap>,
     key: OnceLock<Definition>,
 }
 
@@ -62,6 +65,8 @@ impl PipelineDefinition {
             version: FIRST_VERSION,
             aliases: Vec::new(),
             undo: UndoOn::NEVER,
+            running: None,
+            calls: None,
             key: OnceLock::new(),
         }
     }

@@ -4,7 +4,7 @@ use super::child::{spawn, undo_run};
 use super::{Call, Each, Given, HandsOn, Pipeline, PipelineDefinition, Run};
 use crate::flow::FlowsInto;
 use crate::model::{
-    ListedForm, ListedKind, ListedStage, ListedStep, StagePlan, StepPlan, StepPolicy, Text, type_name,
+    ListedForm, ListedKind, ListedStage, ListedStep, Rated, StagePlan, StepPlan, StepPolicy, Text, type_name,
 };
 use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
@@ -176,6 +176,11 @@ impl Stage {
         Self { form, members, output, hands_on: type_name::<Out::Output> }
     }
 
+    /// The step that stands alone in it.
+    pub(super) fn alone(&self) -> Option<&Member> {
+        self.members.first().filter(|_| matches!(self.form, Form::One))
+    }
+
     pub(super) fn members(&self) -> &[Member] {
         &self.members
     }
@@ -196,7 +201,10 @@ impl Stage {
     }
 
     pub(super) fn plan(&self, names: &mut impl Iterator<Item = Text>, defaults: &StepPolicy) -> StagePlan {
+        let is_alone = matches!(self.form, Form::One);
         let mut steps = self.members.iter().zip(names).map(|(member, name)| StepPlan {
+            rate: member.rated().filter(|_| is_alone),
+            child_begins: member.child.map(|definition| definition().begins()).unwrap_or_default(),
             name,
             policy: member.policy(defaults),
             child: member.child.map(|definition| definition().key()),
@@ -296,6 +304,11 @@ impl Member {
 
     pub(crate) const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The rate of its step, and the key under which that is counted.
+    pub(super) fn rated(&self) -> Option<Rated> {
+        self.options.rate.filter(|_| self.child.is_none()).map(|rate| Rated::of(self.name, rate))
     }
 
     fn policy(&self, defaults: &StepPolicy) -> StepPolicy {

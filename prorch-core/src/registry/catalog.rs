@@ -3,7 +3,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{Judgement, Known, Match};
 use crate::error::Error;
-use crate::model::{Definition, StepList, StepPolicy, Text};
+use crate::model::{Definition, Limits, StepList, StepPolicy, Text};
 use crate::pipeline::PipelineDefinition;
 use crate::step::Resources;
 
@@ -20,6 +20,8 @@ struct Pipelines {
     own: BTreeMap<(&'static str, u32), Arc<Known>>,
     /// The same, and runs of other lists that go on here, by what they are stored under.
     by_definition: BTreeMap<Definition, Arc<Known>>,
+    /// Of the newest version of each that has some.
+    limits: Arc<BTreeMap<Text, Limits>>,
 }
 
 impl Catalog {
@@ -52,9 +54,13 @@ impl Catalog {
         if let Some(other) = known.own.get(&name) {
             return same_or_duplicate(other.pipeline, pipeline).map(|()| false);
         }
+        if let Some(step) = pipeline.rated_among_many() {
+            return Err(Error::RateAmongMany { pipeline: pipeline.name(), step });
+        }
         let own = Arc::new(Known::own(pipeline, &self.defaults));
         known.by_definition.insert(own.plan.definition.clone(), own.clone());
         known.own.insert(name, own);
+        known.limits = Arc::new(known.limits_of_newest());
         Ok(true)
     }
 
@@ -66,6 +72,11 @@ impl Catalog {
     /// What the runs are stored under that this orchestrator goes on with.
     pub(crate) fn definitions(&self) -> Arc<[Definition]> {
         self.read().by_definition.keys().cloned().collect()
+    }
+
+    /// The limits of those, by the pipelines' names. Of several versions of one the newest counts.
+    pub(crate) fn limits(&self) -> Arc<BTreeMap<Text, Limits>> {
+        self.read().limits.clone()
     }
 
     /// How many pipelines the program has: what was judged once is to be judged again when it has more.
@@ -112,6 +123,16 @@ impl Catalog {
 
     fn read(&self) -> RwLockReadGuard<'_, Pipelines> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipelines {
+    /// The versions come in order.
+    fn limits_of_newest(&self) -> BTreeMap<Text, Limits> {
+        let newest: BTreeMap<&str, &Known> =
+            self.own.iter().map(|((name, _), known)| (*name, &**known)).collect();
+        let limits = newest.into_iter().map(|(name, known)| (Text::from(name), known.pipeline.limits()));
+        limits.filter(|(_, limits)| !limits.is_empty()).collect()
     }
 }
 

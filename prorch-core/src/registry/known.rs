@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Definition, Fit, ListedForm, ListedStage, Plan, Position, StagePlan, StepList, StepPlan, StepPolicy, Text,
+    Begins, Definition, Fit, ListedForm, ListedStage, Plan, Position, StagePlan, StepList, StepPlan,
+    StepPolicy, Text,
 };
 use crate::pipeline::{Member, PipelineDefinition};
 
@@ -99,6 +100,8 @@ fn finished(listed: &ListedStage, defaults: &StepPolicy) -> StagePlan {
         policy: *defaults,
         child: None,
         renamed: None,
+        rate: None,
+        child_begins: Begins::default(),
         // What there would be to undo only its code knows.
         undoes: true,
     });

@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Answer, Clocks, Definition, Filter, Health, Lease, Leases, NewRun, Order, Page, Part, Run, RunId,
-    StoreError, StoredRun, Timestamp, Update, WorkerId,
+    Answer, Clocks, Definition, Filter, Health, Lease, Leases, Limits, NewRun, Order, Page, Part, Run, RunId,
+    StoreError, StoredRun, Text, Timestamp, Update, WorkerId,
 };
 
 /// Where runs live.
@@ -83,6 +84,12 @@ pub trait Repository: Send + Sync + 'static {
     /// So many places as [`ClaimRequest::by_age`] says go to the longest due of any priority, the others to the most urgent,
     /// and among those to the longest due. A worker asks for one place in eight by age: so no run starves.
     ///
+    /// A run that needs something of a limit that is full is not claimed. It waits ([`Run::permits`]), is not due meanwhile,
+    /// and its place goes to the next one. What is free of a limit of [`running`](Limits::running) or
+    /// [`calls`](Limits::calls) goes, in the transaction that frees it, to the run that waits for it: the most urgent, the
+    /// longest due among those. That one counts from then on, and is due. Where a claim says that there is more room, the
+    /// same happens. One that waits for a [rate](Limits::rates) is due when that lets one through.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] of the update. Runs that were claimed though the claim's answer is an error come back when their
@@ -150,6 +157,8 @@ pub struct ClaimRequest {
     pub leases: Leases,
     /// Only runs that were due at this time, which is `now` or earlier: the one time of a pass.
     pub due_by: Timestamp,
+    /// The limits of these definitions, by the pipelines' names; of a pipeline that is not there nothing is limited.
+    pub limits: Arc<BTreeMap<Text, Limits>>,
 }
 
 /// The right to work on a run until its lease ends, with what a decision needs.
@@ -195,25 +204,44 @@ mod provided {
     use super::*;
     use crate::repository::clocks::clocks;
 
+    /// The places of runs that met a full limit go to the next ones.
     async fn claim_due<R: Repository + ?Sized>(
         repository: &R,
         request: &ClaimRequest,
     ) -> Result<Vec<Claim>, StoreError> {
+        let mut claims = Vec::new();
+        let mut rest = request.clone();
+        while claim_some(repository, &rest, &mut claims).await? {
+            rest.limit = request.limit.saturating_sub(claims.len());
+            rest.by_age = request.by_age.min(rest.limit);
+            rest.suspect = request.suspect && !claims.iter().any(Claim::is_suspect);
+        }
+        Ok(claims)
+    }
+
+    /// Says whether any of the runs met a full limit.
+    async fn claim_some<R: Repository + ?Sized>(
+        repository: &R,
+        request: &ClaimRequest,
+        claims: &mut Vec<Claim>,
+    ) -> Result<bool, StoreError> {
         let found = candidates(repository, request).await?;
         if found.is_empty() {
-            return Ok(Vec::new());
+            return Ok(false);
         }
         let lease = Lease::new(request.holder, request.now, request.lease);
-        let updates: Arc<[Update]> = found.iter().map(|run| run.claim(lease, request.now)).collect();
+        let within = |run: &Run| request.limits.get(&run.definition.pipeline);
+        let updates: Arc<[Update]> =
+            found.iter().map(|run| run.claim_within(within(run), lease, request.now)).collect();
         let answers = repository.update(updates).await?;
-        let mut claims = Vec::with_capacity(found.len());
+        let is_full = answers.contains(&Answer::Full);
         for (run, answer) in found.iter().zip(answers) {
             if let Answer::Applied { .. } = answer {
                 let stored = repository.get(run.id, Part::Work).await?;
                 claims.extend(stored.map(|stored| Claim { stored }));
             }
         }
-        Ok(claims)
+        Ok(is_full)
     }
 
     /// The runs to claim: the most urgent, the longest due, and at most one suspect.
@@ -245,6 +273,8 @@ mod provided {
                 }
             }
         }
+        // Where a limit has less room than there are, the most urgent get it.
+        order.sort_by_key(|run| (run.priority, run.claimable_at(), run.id));
         Ok(order)
     }
 

@@ -45,8 +45,12 @@ impl Repository for MemoryRepository {
     }
 
     async fn update(&self, updates: Arc<[Update]>) -> Result<Vec<Answer>, StoreError> {
-        let answers = self.runs().update(&updates);
-        if updates.iter().any(Update::may_wake) {
+        let mut runs = self.runs();
+        let before = runs.handed_over();
+        let answers = runs.update(&updates);
+        let has_woken = runs.handed_over() != before;
+        drop(runs);
+        if has_woken || updates.iter().any(Update::may_wake) {
             self.shared.changed.notify_waiters();
         }
         Ok(answers)

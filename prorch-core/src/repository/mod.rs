@@ -12,6 +12,7 @@ mod erased;
 mod error;
 mod health;
 mod kin;
+mod gates;
 mod runs;
 mod memory;
 mod handed;
@@ -32,11 +33,12 @@ pub use runs::{Runs, check_new, check_update};
 pub(crate) use handed::{HandedError, handed_on_by_run, handed_on_by_stage};
 
 pub use crate::model::{
-    Answer, Append, Cause, CauseKind, Child, Compensation, Cursor, DEFAULT_PAGE, Definition, Epoch, Fan,
-    Filter, Guard, HistoryEntry, HistoryKind, Hold, Lease, Locator, MAX_REASON, MAX_TAKEN_BYTES,
-    MAX_TAKEN_RECORDS, Mail, Message, MessageId, Metadata, NewRun, Order, Origin, Page, Parent, Part,
-    Position, Post, RecordWrite, Removal, Run, RunId, RunState, Status, StepProgress, StepRecord, StoredRun,
-    Text, Timestamp, Undo, UndoPhase, Update, WorkerId, definition_key,
+    Answer, Append, Blocked, Cap, Cause, CauseKind, Child, Compensation, Cursor, DEFAULT_PAGE, Definition,
+    Epoch, Fan, Filter, Gate, Guard, HistoryEntry, HistoryKind, Hold, Lease, LimitKind, Limits, Locator,
+    MAX_REASON, MAX_TAKEN_BYTES, MAX_TAKEN_RECORDS, Mail, Message, MessageId, Metadata, NewRun, Order,
+    Origin, Page, Parent, Part, Permits, Position, Post, Rate, Rated, RecordWrite, Removal, Run, RunId,
+    RunState, Status, StepProgress, StepRecord, StoredRun, Text, Timestamp, Undo, UndoPhase, Update, Want,
+    Wants, WorkerId, definition_key,
 };
 
 /// The longest key, name or signal name, in bytes.

@@ -2,21 +2,35 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::gates::Gates;
 use super::{
-    Answer, Compensation, Definition, Filter, Guard, Kin, MAX_NAME_BYTES, Mail, NewRun, Page, Part,
-    RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun, Text, Update,
+    Answer, Compensation, Definition, Filter, Guard, Kin, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page,
+    Part, Permits, RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun,
+    Text, Update,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
 /// of, and a store on one file can be.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<StoredRun>", into = "Vec<StoredRun>")]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Runs {
     by_id: BTreeMap<RunId, StoredRun>,
     /// Those that have not ended: what is searched most is not to slow down with what has been done.
     active: BTreeSet<RunId>,
     by_key: HashMap<(Text, Text), RunId>,
     kin: Kin,
+    /// What is taken of the limits.
+    gates: Gates,
+    /// How often a run was handed what another one gave back.
+    handed_over: u64,
+}
+
+/// What of [`Runs`] is kept.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    runs: Vec<StoredRun>,
+    #[serde(default)]
+    limits: Gates,
 }
 
 impl Runs {
@@ -104,13 +118,16 @@ impl Runs {
             return Answer::Rejected(why);
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
-        let ended_at = stored.run.state.ended_at;
-        let answer = update.apply(stored);
+        let (ended_at, mut before) = (stored.run.state.ended_at, stored.run.permits.clone());
+        let is_claim = update.is_claim();
+        let answer =
+            if is_claim { claim(&mut self.gates, stored, &mut before, update) } else { update.apply(stored) };
         if answer == Answer::Removed {
             self.remove(update.run);
             return answer;
         }
         self.kin.ended(&stored.run, ended_at);
+        let after = stored.run.permits.clone();
         if stored.run.status().is_terminal() {
             self.active.remove(&update.run);
         } else {
@@ -120,7 +137,41 @@ impl Runs {
             self.start(update);
             self.send(update);
         }
+        for key in before.held().filter(|key| !after.held().any(|kept| kept == *key)) {
+            self.gates.free(key);
+            self.hand_over(key);
+        }
+        if is_claim {
+            // It may have said that there is more room than there was.
+            after.held().for_each(|key| self.hand_over(key));
+            after.blocked.iter().for_each(|blocked| self.hand_over(&blocked.by));
+        }
         answer
+    }
+
+    /// Gives what is free of a limit to the runs that wait for it, the most urgent first, and the longest due among those.
+    /// They have it from now on, whoever claims them.
+    fn hand_over(&mut self, key: &Text) {
+        if LimitKind::of(key) == LimitKind::Rate {
+            return;
+        }
+        while self.gates.has_room(key) {
+            let waiting = self.active.iter().filter_map(|id| self.by_id.get(id)).map(|stored| &stored.run);
+            let waiting = waiting.filter(|run| {
+                !run.state.paused && run.permits.blocked.as_ref().is_some_and(|blocked| blocked.by == *key)
+            });
+            let Some(first) = waiting.min_by_key(|run| (run.priority, run.due_at, run.id)) else { return };
+            let id = first.id;
+            let Some(stored) = self.by_id.get_mut(&id).filter(|_| self.gates.hand_over(key)) else { return };
+            stored.run.permits.blocked = None;
+            stored.run.permits.take(key.clone());
+            self.handed_over += 1;
+        }
+    }
+
+    /// How often a run was handed what another one gave back of a limit: each time it became due.
+    pub(super) const fn handed_over(&self) -> u64 {
+        self.handed_over
     }
 
     /// Starts what the update starts; one that has no fence starts nothing.
@@ -140,10 +191,22 @@ impl Runs {
     }
 }
 
+impl From<Stored> for Runs {
+    fn from(stored: Stored) -> Self {
+        let mut map = Self { gates: stored.limits, ..Self::default() };
+        stored.runs.into_iter().for_each(|stored| map.put(stored));
+        map
+    }
+}
+
+/// Runs as they stand. What they hold of limits is counted; of rates it is not known when the last start was.
 impl From<Vec<StoredRun>> for Runs {
     fn from(runs: Vec<StoredRun>) -> Self {
         let mut map = Self::default();
-        runs.into_iter().for_each(|stored| map.put(stored));
+        for stored in runs {
+            stored.run.permits.held().for_each(|key| map.gates.hold(key));
+            map.put(stored);
+        }
         map
     }
 }
@@ -151,6 +214,31 @@ impl From<Vec<StoredRun>> for Runs {
 impl From<Runs> for Vec<StoredRun> {
     fn from(runs: Runs) -> Self {
         runs.by_id.into_values().collect()
+    }
+}
+
+impl From<Runs> for Stored {
+    fn from(runs: Runs) -> Self {
+        Self { limits: runs.gates, runs: runs.by_id.into_values().collect() }
+    }
+}
+
+/// A claim, if the limits let it; else the run waits. What it counts under is noted.
+fn claim(gates: &mut Gates, stored: &mut StoredRun, counted: &mut Permits, update: &Update) -> Answer {
+    if let Some(refusal) = update.refusal(stored) {
+        return refusal;
+    }
+    let limits = update.limits.as_deref().cloned().unwrap_or_default();
+    match gates.admit(&limits.wants(stored), update.at) {
+        Ok(taken) => {
+            taken.into_iter().for_each(|key| counted.take(key));
+            stored.run.permits = counted.clone();
+            update.apply(stored)
+        }
+        Err(blocked) => {
+            stored.run.park(blocked);
+            Answer::Full
+        }
     }
 }
 
@@ -171,6 +259,9 @@ pub fn check_update(update: &Update) -> Result<(), Text> {
     let mut texts = entries.flat_map(|entry| [&entry.step, &entry.text, &entry.sender]);
     texts.try_for_each(|part| text(part.as_ref(), "an entry of the history"))?;
     update.definition.as_ref().map_or(Ok(()), check_definition)?;
+    if update.limits.is_some() && update.definition.is_some() {
+        return Err(Text::from("a claim within limits stores its run under no other definition"));
+    }
     update.posts.iter().try_for_each(|post| check_mail(&post.message.mail))?;
     update.starts.iter().try_for_each(check_new)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{BatchContext, Progress, ResourceType, StepContext, StepError, StepResult, Waiting};
-use crate::model::{RetryPolicy, StepPolicy};
+use crate::model::{Rate, RetryPolicy, StepPolicy};
 use crate::payload::Payload;
 
 /// The most records of one call where nothing is said.
@@ -151,6 +151,8 @@ pub struct StepOptions {
     pub poll: Option<Duration>,
     /// `batch(…)`.
     pub batch: BatchOptions,
+    /// `rate = "…"`: how often the step is started, by all processes together.
+    pub rate: Option<Rate>,
 }
 
 /// What `#[step(retry(…))]` says.
@@ -181,6 +183,7 @@ impl StepOptions {
         deadline: None,
         poll: None,
         batch: BatchOptions::NONE,
+        rate: None,
     };
 
     /// The options with the orchestrator's defaults filled in.

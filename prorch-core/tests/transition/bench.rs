@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use prorch_core::model::{
-    Answer, Answered, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message, MessageId,
-    NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan, StepPolicy,
-    StepRecord, StoredRun, Text, Timestamp, UndoOn, Update, WorkerId, definition_key, transition,
+    Answer, Answered, Begins, Decision, Event, Guard, Hold, Hook, Jitter, Kept, Lease, Mail, Message,
+    MessageId, NewRun, Next, Outcome, Plan, Position, RetryPolicy, RunId, StagePlan, Status, StepPlan,
+    StepPolicy, StepRecord, StoredRun, Text, Timestamp, UndoOn, Update, WorkerId, definition_key, transition,
 };
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -30,7 +30,15 @@ pub(crate) fn plan() -> Plan {
 
 /// A stage of one step that is called.
 pub(crate) fn one(name: Text, policy: StepPolicy) -> StagePlan {
-    StagePlan::One(StepPlan { name, policy, child: None, renamed: None, undoes: true })
+    StagePlan::One(StepPlan {
+        name,
+        policy,
+        child: None,
+        renamed: None,
+        undoes: true,
+        rate: None,
+        child_begins: Begins::default(),
+    })
 }
 
 /// The same with a deadline on every step.

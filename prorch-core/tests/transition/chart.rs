@@ -8,6 +8,7 @@ use prorch_core::model::{
 use crate::bench::{
     answer, answered, at, claim, created, ended, errored, finished, pending_at, plan, release, stage, text,
 };
+use crate::rates;
 use crate::stages::{self, member};
 use crate::undo;
 
@@ -201,6 +202,13 @@ fn chart() -> String {
     }
     for (what, event) in sealed_rows() {
         let cells = Status::ALL.map(|status| format!(" {} |", sealed_cell(status, event.clone())));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
+    for (what, at_stage, event) in rates::rows() {
+        let cells = Status::ALL.map(|status| {
+            let event = if status == Status::Created { first(&event) } else { event.clone() };
+            format!(" {} |", shown(&run(status, at_stage), &rates::plan(), event, &[]))
+        });
         table += &format!("| {what} |{}\n", cells.concat());
     }
     for (what, run, event) in undo::rows() {

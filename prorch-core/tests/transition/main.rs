@@ -8,6 +8,7 @@ mod answers;
 mod outside;
 mod agenda;
 mod stages;
+mod rates;
 mod restart;
 mod undo;
 mod walk;

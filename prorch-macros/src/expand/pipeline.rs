@@ -5,7 +5,7 @@ use syn::{DeriveInput, Type, Visibility};
 
 use super::stage::Named;
 use crate::ast::Member;
-use crate::valid::{GoodPipeline, GoodStage};
+use crate::valid::{GoodCap, GoodPipeline, GoodStage};
 
 /// The pipeline's implementation, and its entry among the pipelines.
 pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPipeline) -> TokenStream {
@@ -20,6 +20,10 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let version = good.version.map(|version| quote!(.version(#version)));
     let aliases = aliases(private, good);
     let undone = undone(private, good);
+    let (max_running, max_calls) = (
+        cap(quote!(max_running), good.max_running.as_ref()),
+        cap(quote!(max_calls), good.max_calls.as_ref()),
+    );
     let contract = contract(item, good, first, last);
     quote! {
         #[allow(unused_parens)]
@@ -34,7 +38,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
                         let stages = ::std::vec![#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #ending
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #max_running #max_calls #ending
                     })
                 }
             }
@@ -87,6 +91,16 @@ fn aliases(private: &TokenStream, good: &GoodPipeline) -> Option<TokenStream> {
 fn undone(private: &TokenStream, good: &GoodPipeline) -> Option<TokenStream> {
     let (failure, cancel) = good.undone;
     (failure || cancel).then(|| quote!(.undone(#private::UndoOn { failure: #failure, cancel: #cancel })))
+}
+
+/// The call that says how many there may be.
+fn cap(function: TokenStream, cap: Option<&GoodCap>) -> Option<TokenStream> {
+    let GoodCap { most, per } = cap?;
+    let per = match per {
+        Some(per) => quote!(::core::option::Option::Some(#per)),
+        None => quote!(::core::option::Option::None),
+    };
+    Some(quote!(.#function(#most, #per)))
 }
 
 /// The call that promises an output; when the last stage hands on something else, it is told at the promise.

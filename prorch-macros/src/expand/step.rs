@@ -133,9 +133,14 @@ fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
         .collect();
     let batch = (!batch.is_empty())
         .then(|| quote!(batch: #private::BatchOptions { #(#batch,)* ..#private::BatchOptions::NONE }));
+    let rate = options.rate.as_ref().map(|rate| {
+        let (count, period, burst) = (rate.count, duration(rate.period), rate.burst);
+        quote!(#private::Rate::new(#count, #period).burst(#burst))
+    });
     let fields: Vec<TokenStream> = [
         retry,
         batch,
+        field("rate", rate),
         field("timeout", options.timeout.map(duration)),
         field("deadline", options.deadline.map(duration)),
         field("poll", options.poll.map(duration)),

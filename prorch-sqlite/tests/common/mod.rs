@@ -32,6 +32,7 @@ pub(crate) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
         lease: Duration::from_secs(30),
         now,
         due_by: now,
+        limits: std::sync::Arc::default(),
     }
 }
 

@@ -224,6 +224,7 @@ pub(super) fn request(limit: usize, now: Timestamp) -> ClaimRequest {
         lease: LEASE,
         now,
         due_by: now,
+        limits: Arc::default(),
     }
 }
 

@@ -59,6 +59,8 @@ pub mod choice;
 #[doc(hidden)]
 pub mod contention;
 #[doc(hidden)]
+pub mod limits;
+#[doc(hidden)]
 pub mod next_due;
 #[doc(hidden)]
 pub mod clocks;

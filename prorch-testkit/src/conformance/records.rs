@@ -92,6 +92,7 @@ pub async fn the_state_of_a_run_is_kept_as_it_was_written<R: Repository>(bench: 
             crashes: 4,
             stuck: Some(Text::from("no such step")),
             fan: None,
+            starts: None,
             undo: None,
             started_at: Some(at(1)),
             ended_at: Some(at(2)),

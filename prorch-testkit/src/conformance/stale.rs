@@ -40,6 +40,7 @@ fn everything(guard: Guard, hold: Hold) -> Update {
             crashes: 9,
             stuck: Some("late".into()),
             fan: Some(Fan { stage: 0, width: Some(2), entered: 2, finished: 1, low: 1 }),
+            starts: None,
             undo: Some(Box::new(Undo { phase: UndoPhase::Undoing, below: position(9, 9), cause: None })),
             started_at: Some(at(9)),
             ended_at: None,

@@ -32,8 +32,23 @@ impl<const LENGTH: usize> Pipeline for Line<LENGTH> {
                 Stage::of::<Scripted<3>, Handed>(),
             ];
             stages.truncate(LENGTH);
-            PipelineDefinition::new(Self::NAME, module_path!(), stages)
+            let line = PipelineDefinition::new(Self::NAME, module_path!(), stages);
+            match most_calls(Self::NAME) {
+                Some(most) => line.max_calls(most, None),
+                None => line,
+            }
         })
+    }
+}
+
+/// How many runs of the pipeline with this name are held at a time, where that is limited. No more than claims is limited
+/// here: a run that waits for good would keep others from what the oracle says.
+pub(super) fn most_calls(name: &str) -> Option<u32> {
+    match Shape::named(name)? {
+        Shape::One | Shape::Parent => Some(1),
+        Shape::Two | Shape::Grouped => Some(2),
+        Shape::Three => Some(3),
+        _ => None,
     }
 }
 
@@ -50,7 +65,13 @@ macro_rules! staged {
             fn definition() -> &'static PipelineDefinition {
                 static DEFINITION: OnceLock<PipelineDefinition> = OnceLock::new();
                 DEFINITION
-                    .get_or_init(|| PipelineDefinition::new(Self::NAME, module_path!(), vec![$($stage),+]))
+                    .get_or_init(|| {
+                        let staged = PipelineDefinition::new(Self::NAME, module_path!(), vec![$($stage),+]);
+                        match most_calls(Self::NAME) {
+                            Some(most) => staged.max_calls(most, None),
+                            None => staged,
+                        }
+                    })
             }
         }
     )+};

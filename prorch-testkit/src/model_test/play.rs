@@ -75,6 +75,7 @@ impl<R: Repository> World<R> {
                 self.check_stored(run);
             }
         }
+        self.store.keeps_its_limits();
         let what = self.scene.journal(|journal| std::mem::take(&mut journal.wrong));
         if what.is_empty() { Ok(()) } else { Err(Wrong { after, what }) }
     }

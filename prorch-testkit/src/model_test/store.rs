@@ -1,6 +1,7 @@
 //! The store under test as everybody has it: whoever asks waits until it has answered, and a second one, in memory, is
 //! asked the same.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use prorch_core::repository::{
 use tokio::sync::Notify;
 
 use super::journal::Journal;
+use super::pipelines::most_calls;
 use super::scene::Scene;
 
 /// See the module. Nothing but the order of the calls decides what is answered, so that all is the same again.
@@ -90,7 +92,8 @@ impl<R: Repository> Store<R> {
     fn claims_the_same(&self, request: ClaimRequest, claims: &[Claim]) -> Result<(), StoreError> {
         let all = wait(self.twin.search(&Filter::all().limit(1_000)))?;
         if all.runs.iter().any(Run::is_suspect) {
-            return claims.iter().try_for_each(|claim| self.claims_this(&request, &claim.stored));
+            claims.iter().try_for_each(|claim| self.claims_this(&request, &claim.stored))?;
+            return self.parks_the_same(&request);
         }
         let sorted = |claims: &[Claim]| {
             let without_place =
@@ -108,7 +111,9 @@ impl<R: Repository> Store<R> {
     fn claims_this(&self, request: &ClaimRequest, claimed: &StoredRun) -> Result<(), StoreError> {
         let id = claimed.run.id;
         let run = wait(self.twin.get(id, Part::Row))?.expect("a run that was started is there").run;
-        let claim = run.claim(Lease::new(request.holder, request.now, request.lease), request.now);
+        let limits = request.limits.get(&run.definition.pipeline);
+        let lease = Lease::new(request.holder, request.now, request.lease);
+        let claim = run.claim_within(limits, lease, request.now);
         // A lease may be over for another reason than its time.
         let claim =
             Update { at: run.lease.map_or(request.now, |lease| request.now.max(lease.until)), ..claim };
@@ -116,6 +121,41 @@ impl<R: Repository> Store<R> {
         let stored = StoredRun { locator: Locator::default(), ..claimed.clone() };
         self.same("a claim", &Some(stored), &wait(self.twin.get(id, Part::Work))?);
         Ok(())
+    }
+
+    /// The runs that met a full limit do so in the second store too.
+    fn parks_the_same(&self, request: &ClaimRequest) -> Result<(), StoreError> {
+        for run in wait(self.inner.search(&Filter::active().limit(1_000)))?.runs {
+            let twin = wait(self.twin.get(run.id, Part::Row))?.expect("a run that was started is there").run;
+            if run.permits.blocked.is_some() && twin.permits.blocked.is_none() {
+                let lease = Lease::new(request.holder, request.now, request.lease);
+                let limits = request.limits.get(&twin.definition.pipeline);
+                let claim = twin.claim_within(limits, lease, request.now);
+                let at = twin.lease.map_or(request.now, |lease| request.now.max(lease.until));
+                let answer = wait(self.twin.update([Update { at, ..claim }].into()))?;
+                self.same("a claim that is to wait", &answer, &vec![Answer::Full]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Of each pipeline that is limited no more runs count than may, and when one waits, so many do.
+    pub(super) fn keeps_its_limits(&self) {
+        let active =
+            wait(self.inner.search(&Filter::active().limit(1_000))).expect("the store can be read").runs;
+        let names: BTreeSet<&str> = active.iter().map(|run| &*run.definition.pipeline).collect();
+        for name in names {
+            let Some(most) = most_calls(name) else { continue };
+            let of_it = || active.iter().filter(|run| run.definition.pipeline == *name);
+            let counted = of_it().filter(|run| run.permits.calls.is_some()).count();
+            let held = of_it().filter(|run| run.lease.is_some()).count();
+            let waits = of_it().any(|run| run.permits.blocked.is_some() && !run.state.paused);
+            if counted > most as usize || held > counted || waits && counted < most as usize {
+                self.scene.wrong(format!(
+                    "limits: {held} of `{name}` are held and {counted} count, of {most}; others wait: {waits}"
+                ));
+            }
+        }
     }
 
     fn journal<T>(&self, note: impl FnOnce(&mut Journal) -> T) -> T {

@@ -24,6 +24,10 @@ macro_rules! processes {
             killed: [
                 nothing_is_lost_and_nothing_made_again_whenever_workers_are_killed,
             ]
+            limits: [
+                a_limit_is_never_exceeded_and_is_reached_whenever_workers_are_killed,
+                a_rate_is_kept_by_all_workers_together_whenever_they_are_killed,
+            ]
             many: [
                 a_thousand_children_and_a_thousand_items_end_once_each_whenever_workers_are_killed,
             ]

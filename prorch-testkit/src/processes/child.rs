@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::hooks::Hooks;
 use super::items::{Family, Items};
 use super::journal::Journal;
+use super::limits::{Limited, PacedRun};
 use super::log::log_to;
 use super::pipelines::{Patient, Plain, changing};
 use super::steps::Order;
@@ -89,6 +90,7 @@ pub(super) fn builder(repository: impl Repository, task: &Task) -> OrchestratorB
         .resource(Hooks::new(&task.directory));
     match task.build {
         Build::Usual => {
+            let builder = builder.pipeline::<Limited>().pipeline::<PacedRun>();
             builder.pipeline::<Plain>().pipeline::<Patient>().pipeline::<Items>().pipeline::<Family>()
         }
         Build::Old => builder.pipeline::<changing::Old>(),

@@ -23,6 +23,8 @@ pub mod frozen;
 #[doc(hidden)]
 pub mod killed;
 #[doc(hidden)]
+pub mod limits;
+#[doc(hidden)]
 pub mod many;
 #[doc(hidden)]
 pub mod builds;
@@ -46,6 +48,8 @@ pub use steps::{Act, Order};
 pub use tally::{Tally, assert_quiet};
 pub use task::{Build, Time};
 pub use worker::{Worker, WorkerSetup};
+
+use killed::Victims;
 
 /// No amount of work in here takes as long as this, even on a slow machine.
 pub const LONGEST: Duration = Duration::from_secs(600);

@@ -70,7 +70,7 @@ impl Sweep {
                 Ok(run.map(|run| Run { sealed: true, epoch: run.epoch.next(), ..run.clone() }))
             }
             Answer::Rejected(why) => Err(StoreError::new(StoreErrorKind::Refused, why.as_str())),
-            Answer::Stale => {
+            Answer::Stale | Answer::Full => {
                 let read = ask(|| self.shared.repository.get(update.run, Part::Row)).await?.answer;
                 Ok(read.map(|stored| stored.run))
             }
