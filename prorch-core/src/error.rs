@@ -1,6 +1,6 @@
 //! The one error of prorch's calls.
 
-use crate::model::{Cause, NoRestart, Refusal, RunId, Status};
+use crate::model::{Cause, NoRestart, NoVerdict, Refusal, RunId, Status};
 use crate::payload::PayloadError;
 use crate::repository::StoreError;
 
@@ -58,6 +58,16 @@ pub enum Error {
         why: NoRestart,
     },
 
+    /// It can't be said what became of that step of the run; nothing was changed.
+    #[error("run {run} can't be settled: {why}")]
+    NotSettled {
+        /// The run.
+        run: RunId,
+        /// Why not, and what to do instead.
+        #[source]
+        why: NoVerdict,
+    },
+
     /// The run that was waited for failed.
     #[error("run {run} failed{}: {}", at_step(.cause), .cause.text)]
     Failed {
@@ -110,6 +120,28 @@ pub enum Error {
         first: &'static str,
         /// The module of the other.
         second: &'static str,
+    },
+
+    /// The name of a pipeline is one that prorch keeps for itself.
+    #[error(
+        "the pipeline `{name}` in `{declared_in}`: names that begin with `prorch.` are prorch's own; give it another one by \
+         `#[pipeline(name = \"…\", steps = […])]`"
+    )]
+    ReservedName {
+        /// The name.
+        name: &'static str,
+        /// The module that declares it.
+        declared_in: &'static str,
+    },
+
+    /// A schedule makes no sense, or there is none of that name.
+    #[cfg(feature = "cron")]
+    #[error("the schedule `{name}`: {why}")]
+    Schedule {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what to write.
+        why: String,
     },
 
     /// There is nothing that a worker could run.

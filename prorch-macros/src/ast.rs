@@ -3,6 +3,8 @@
 use proc_macro2::Span;
 use syn::{Attribute, DeriveInput, Ident, LitInt, LitStr, Path, Signature, Type, Visibility};
 
+use crate::schedule::Schedule;
+
 /// The options of `#[step(…)]`.
 #[derive(Default)]
 pub(crate) struct StepOptions {
@@ -17,6 +19,8 @@ pub(crate) struct StepOptions {
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
+    pub(crate) at_most_once: bool,
+    pub(crate) on_uncertain: Option<Path>,
 }
 
 /// The options of `retry(…)`.
@@ -61,6 +65,7 @@ pub(crate) struct PipelineOptions {
     pub(crate) aliases: Vec<Alias>,
     pub(crate) on_failure: Option<Compensate>,
     pub(crate) on_cancel: Option<Compensate>,
+    pub(crate) schedule: Schedule,
     pub(crate) max_running: Option<CapOption>,
     pub(crate) max_calls: Option<CapOption>,
 }

@@ -5,6 +5,7 @@ mod duration;
 mod types;
 mod options;
 mod parse;
+mod schedule;
 mod valid;
 mod expand;
 
@@ -136,6 +137,8 @@ use crate::valid::Errors;
 /// | `batch(max = 500, …)` | the most records that one call of `on_continue_many` is made for | 1,000 |
 /// | `rate = "10/s"`, or `rate("10/s", burst = 5)` | how often the step is started (`/s`, `/m`, `/h`, `/d`), by all processes together and in all pipelines; `burst` is how many at once after a pause, else one | as often as runs come to it |
 /// | `batch(gather = "200ms", …)` | such a step is asked again when a whole multiple of this has passed, so that many are asked at once | a tenth of `poll`, a second at most |
+/// | `at_most_once` | its first call is not made a second time when it is not known what became of it: see [below](#at-most-once) | it is made again |
+/// | `on_uncertain = path` | of a function that is `at_most_once`: who is asked then, an `async fn(&Input, &StepContext) -> StepResult<Output>` | the run fails in doubt |
 /// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
 /// | `derive(Default, …)` | which of the three derives are added | all that are not below |
@@ -143,71 +146,9 @@ use crate::valid::Errors;
 ///
 /// Durations are numbers with units, the larger before the smaller: `500ms`, `30s`, `5m`, `2h`, `1d`, `1m30s`.
 ///
-/// # Asking about many at once
+#[doc = include_str!("polls.md")]
 ///
-/// A step that waits for something which can be asked about for many at a time writes
-/// `Step::on_continue_many`, instead of `on_continue` or beside it. Here four runs wait
-/// for jobs, and one request tells how all of them are going:
-///
-/// ```
-/// use prorch::prelude::*;
-///
-/// /// Where the jobs run.
-/// struct Farm;
-///
-/// impl Farm {
-///     /// One request, for however many jobs.
-///     async fn are_done(&self, jobs: &[u64]) -> Result<Vec<bool>, std::io::Error> {
-///         Ok(jobs.iter().map(|job| *job < 100).collect())
-///     }
-/// }
-///
-/// #[step(poll = "30s", batch(max = 500))]
-/// struct Render {
-///     job: u64,
-/// }
-///
-/// impl Step for Render {
-///     type Input = u64;
-///     type Output = u64;
-///
-///     async fn on_start(&mut self, scene: &u64, _: &StepContext) -> StepResult<u64> {
-///         self.job = scene * 10; // what the farm calls it
-///         pending()
-///     }
-///
-///     async fn on_continue_many(
-///         waiting: &mut [Waiting<'_, Self>],
-///         cx: &BatchContext,
-///     ) -> Result<(), StepError> {
-///         let jobs: Vec<u64> = waiting.iter().map(|one| one.step.job).collect();
-///         let done = cx.resource::<Farm>()?.are_done(&jobs).await?;
-///         for (one, done) in waiting.iter_mut().zip(done) {
-///             if done {
-///                 one.settle(finish(one.step.job)); // the others are asked again
-///             }
-///         }
-///         Ok(())
-///     }
-/// }
-///
-/// #[pipeline(steps = [Render])]
-/// struct Film;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let repository = prorch::repository::MemoryRepository::new();
-/// let orchestrator = Orchestrator::builder(repository).resource(Farm).pipeline::<Film>().build()?;
-/// for scene in [1, 2, 3, 70] {
-///     orchestrator.start::<Film>(scene).await?;
-/// }
-/// let report = orchestrator.execute_pipelines().await?;
-/// assert_eq!((report.finished, report.waiting), (3, 1), "three are done, scene 70 is not");
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Every step is listed by `prorch::steps()`; whether a pipeline uses it or not.
+#[doc = include_str!("at_most_once.md")]
 #[proc_macro_attribute]
 pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     step_tokens(options.into(), item.into()).into()
@@ -304,6 +245,10 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
 /// | `max_running = 3`, or `max_running(3, per = "tenant")` | how many of its runs have begun and not ended, waits included, over all processes: in all, or for each value pinned to them by `.metadata("tenant", …)` | any number |
 /// | `max_calls = 8`, or `max_calls(8, per = "tenant")` | how many of its runs are worked on at a time, over all processes; one that waits is not | any number |
+/// | `schedule = "0 3 * * *", timezone = "Europe/Madrid"` | a run is started at each tick of this cron expression in this time zone (feature `cron`) | none; UTC |
+/// | `missed = skip`, `missed = all(10)` | what becomes of ticks that no worker came to within a minute | `latest`: the latest fires |
+/// | `overlap = skip` | a tick does not fire while the run of the one before goes on | `allow` |
+/// | `schedule_input = expression` | what a scheduled run is started with | the type's `Default` |
 /// | `aliases("Old" = New)` | names that steps of the list had before, for runs that were started then | none |
 /// | `version = 2` | which version of the pipeline it is: runs of another one are not gone on with by this one | 1 |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
@@ -333,57 +278,7 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 ///
 #[doc = include_str!("limits.md")]
 ///
-/// # Undoing
-///
-/// With `on_failure = compensate` a run that fails does not end at once: its steps are undone, the last one first, by
-/// their `compensate`, and then it fails for what it has failed for. With `on_cancel = compensate` the same is done when it
-/// is cancelled. Each undoing is stored like a step's call, is retried by the step's policy, and may answer `pending`; a
-/// crash costs no more than the call that was under way.
-///
-/// * Every step that the run came to is undone, the one that failed and those that were cancelled too: without an
-///   `output`, since it is not known how far they came.
-/// * Members of a group are undone side by side, those of a list from its end, so many at a time as it is gone through (16
-///   at the most).
-/// * A run that a step started is cancelled first if it is under way, and waited for; it is undone by what its own pipeline
-///   says. One that has finished stays what it is: `run(Other, undo = TakeBack)` names the step that takes back what it
-///   did, which is given `(Input, Option<Output>)` of that pipeline, and `run(Other, undo = nothing)` says that there is
-///   nothing to take back.
-/// * A step that can't be undone ends it: the run fails, names what is not undone, and those before it are not tried. An
-///   operator's retry tries again; a run that was undone can only be restarted, from its first step.
-///
-/// ```
-/// use prorch::prelude::*;
-/// use std::sync::Mutex;
-///
-/// static SEATS: Mutex<u32> = Mutex::new(10);
-///
-/// #[step(compensate = give_back)]
-/// async fn reserve(seats: u32) -> StepResult<u32> {
-///     *SEATS.lock().unwrap() -= seats;
-///     finish(seats)
-/// }
-///
-/// async fn give_back(_: &u32, reserved: Option<&u32>, _: &StepContext) -> StepResult<()> {
-///     *SEATS.lock().unwrap() += reserved.copied().unwrap_or_default();
-///     finish(())
-/// }
-///
-/// #[step]
-/// async fn pay(_: u32) -> StepResult<()> {
-///     fail("the card is not accepted")
-/// }
-///
-/// #[pipeline(steps = [reserve, pay], on_failure = compensate)]
-/// struct Booking;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let run = prorch::testing::run::<Booking>(3).execute().await?;
-/// assert!(run.output.unwrap_err().to_string().contains("the card is not accepted"));
-/// assert_eq!(*SEATS.lock().unwrap(), 10);
-/// # Ok(())
-/// # }
-/// ```
+#[doc = include_str!("undoing.md")]
 ///
 /// # When the list changes
 ///

@@ -18,6 +18,8 @@ const STEP_OPTIONS: &[Known] = &[
     Known { name: "deadline", form: "deadline = \"1h\"" },
     Known { name: "poll", form: "poll = \"2s\"" },
     Known { name: "batch", form: "batch(max = 500, gather = \"200ms\")" },
+    Known { name: "at_most_once", form: "at_most_once" },
+    Known { name: "on_uncertain", form: "on_uncertain = look_up" },
     Known { name: "rate", form: "rate = \"10/s\"` or `rate(\"10/s\", burst = 5)" },
     Known { name: "resources", form: "resources(Client, Pool)" },
     Known { name: "compensate", form: "compensate = take_back" },
@@ -49,6 +51,11 @@ const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "on_cancel", form: "on_cancel = compensate" },
     Known { name: "max_running", form: "max_running = 3` or `max_running(3, per = \"tenant\")" },
     Known { name: "max_calls", form: "max_calls = 8` or `max_calls(8, per = \"tenant\")" },
+    Known { name: "schedule", form: "schedule = \"0 3 * * *\"" },
+    Known { name: "timezone", form: "timezone = \"Europe/Madrid\"" },
+    Known { name: "missed", form: "missed = latest`, `missed = skip` or `missed = all(10)" },
+    Known { name: "overlap", form: "overlap = skip" },
+    Known { name: "schedule_input", form: "schedule_input = Request::nightly()" },
     Known { name: "aliases", form: "aliases(\"OldName\" = NewName)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
@@ -70,6 +77,8 @@ fn step_option(read: &mut StepOptions, option: &Known, input: ParseStream<'_>) -
         "deadline" => read.deadline = Some(options::value(option, input)?),
         "poll" => read.poll = Some(options::value(option, input)?),
         "batch" => read.batch = Some(batch(option, input)?),
+        "at_most_once" => read.at_most_once = options::flag(option, input)?,
+        "on_uncertain" => read.on_uncertain = Some(options::path(option, input)?),
         "rate" => read.rate = Some(rate(option, input)?),
         "resources" => read.resources = options::list(option, input)?,
         "compensate" => read.compensate = Some(options::path(option, input)?),
@@ -145,6 +154,9 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         "max_calls" => read.max_calls = Some(cap(option, input)?),
         "aliases" => read.aliases = options::list(option, input)?,
         "crate" => read.krate = Some(options::path(option, input)?),
+        name @ ("schedule" | "timezone" | "missed" | "overlap" | "schedule_input") => {
+            read.schedule.read(name, option, input)?;
+        }
         _ => {
             let (span, stages) = options::array(option, input, stage)?;
             read.steps = Some(Steps { span, stages });

@@ -106,6 +106,7 @@ impl Pair {
             awaits: self.dice.maybe(Dice::name),
             progress: self.dice.maybe(|dice| StepProgress { done: dice.roll(9), total: u64::MAX }),
             metadata: self.dice.metadata(),
+            intent: self.dice.maybe(|dice| Timestamp::from_micros(dice.roll(99) as i64)),
             undo: self.dice.maybe(Dice::compensation),
             ended_at: self.dice.maybe(|dice| Timestamp::from_micros(dice.roll(99) as i64)),
             ..StepRecord::new(position, self.dice.name(), self.now)
@@ -148,6 +149,7 @@ impl Pair {
             CauseKind::Cancelled,
             CauseKind::Child,
             CauseKind::Undo,
+            CauseKind::InDoubt,
         ];
         let kind = causes[self.dice.roll(7) as usize];
         RunState {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Definition, Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata,
+    Definition, Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata, Part,
     Permits, Position, RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
 
@@ -139,12 +139,14 @@ pub enum CauseKind {
     Crash,
     /// A run that the step started has failed.
     Child,
-    /// The store refused what the step wanted to write.
+    /// What the step wanted to write can't be stored.
     Refused,
     /// Somebody, or the step itself, cancelled it.
     Cancelled,
     /// What its steps had done was to be undone, and one of them could not be.
     Undo,
+    /// It is not known whether the first call of a step did its work, and that is made at most once: somebody has to say.
+    InDoubt,
 }
 
 /// The columns of a run that a decision may write.
@@ -406,25 +408,6 @@ impl StoredRun {
         self.inbox.iter()
     }
 
-    /// This run with only what `part` names.
-    #[must_use]
-    pub fn part(&self, part: Part) -> Self {
-        let (records, inbox) = match part {
-            Part::Row => (BTreeMap::new(), Vec::new()),
-            Part::History { from, limit } => {
-                let entries = self.history.range(from..).take(limit);
-                let history = entries.map(|(number, entry)| (*number, entry.clone())).collect();
-                return Self { history, ..Self::bare(self.run.clone(), self.locator) };
-            }
-            Part::Work => (self.frontier(), self.untaken().cloned().collect()),
-            Part::Records { from, limit } => (
-                self.records.range(from..).take(limit).map(|(at, record)| (*at, record.clone())).collect(),
-                Vec::new(),
-            ),
-        };
-        Self { records, inbox, ..Self::bare(self.run.clone(), self.locator) }
-    }
-
     /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
     /// not grow in the memory of whoever holds it.
     pub(crate) fn let_go(&mut self, update: &Update) {
@@ -437,53 +420,4 @@ impl StoredRun {
             }
         }
     }
-
-    fn frontier(&self) -> BTreeMap<Position, StepRecord> {
-        let stage = self.stage();
-        let before = stage.checked_sub(1).map(Position::of_stage);
-        let before = before
-            .into_iter()
-            .flat_map(|first| self.records.range(first..Position { item: Part::WORK_BEFORE, ..first }));
-        if self.run.state.undo_below().is_some() {
-            let here = self.records.range(self.frontier_bounds());
-            return before.chain(here).map(|(at, record)| (*at, record.clone())).collect();
-        }
-        let fan = self.run.state.fan;
-        let here = self.records.range(Position { stage, item: fan.map_or(0, |fan| fan.low) }..);
-        let here = here.filter(|(_, record)| fan.is_none() || record.status != Status::Finished);
-        before.chain(here).map(|(at, record)| (*at, record.clone())).collect()
-    }
-}
-
-/// How much of a run is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The row alone.
-    Row,
-    /// What a decision needs: of the stage that the run is at the record, or, where it has more than one member, those
-    /// that have not finished; the first [`WORK_BEFORE`](Self::WORK_BEFORE) records of the stage before it; and the
-    /// messages that were not taken. Of a run that is undone ([`Undo`], while it says where) the stage is that of the last
-    /// record before `below`, and what comes of it are the last [`UNDO_AT_ONCE`](Self::UNDO_AT_ONCE) records before that.
-    Work,
-    /// At most `limit` records from position `from` on, in order.
-    Records {
-        /// The first position to read.
-        from: Position,
-        /// The most records to read.
-        limit: usize,
-    },
-    /// At most `limit` entries of its history from this number on, in order.
-    History {
-        /// The first number to read.
-        from: u32,
-        /// The most entries to read.
-        limit: usize,
-    },
-}
-
-impl Part {
-    /// How many records of the stage before come with [`Part::Work`]: as many as a group has members at most.
-    pub const WORK_BEFORE: u32 = 8;
-    /// How many records of its stage come of a run that is undone: so many are undone side by side at most.
-    pub const UNDO_AT_ONCE: u32 = 16;
 }

@@ -1,8 +1,8 @@
 //! The chart in `docs/state-machine.md` is what the code does.
 
 use prorch_core::model::{
-    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, Next, Outcome, Plan, Position, Refusal,
-    Removal, RunId, Status, StoredRun, transition,
+    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, NewRun, Next, Outcome, Plan, Position,
+    Refusal, Removal, RunId, Status, StoredRun, transition,
 };
 
 use crate::bench::{
@@ -10,7 +10,7 @@ use crate::bench::{
 };
 use crate::rates;
 use crate::stages::{self, member};
-use crate::undo;
+use crate::{doubt, undo};
 
 const BEGIN: &str = "<!-- chart: begin -->\n";
 const END: &str = "<!-- chart: end -->";
@@ -22,10 +22,13 @@ const fn after(kind: EventKind) -> Option<EventKind> {
         Finished => Pending,
         Pending => AwaitSignal,
         AwaitSignal => Spawn,
-        Spawn => Errored,
+        Spawn => Ticked,
+        Ticked => Errored,
         Errored => Failed,
-        Failed => Cancelled,
-        Cancelled => Begun,
+        Failed => StartAgain,
+        StartAgain => Cancelled,
+        Cancelled => Intended,
+        Intended => Begun,
         Begun => Opened,
         Opened => ChildFinished,
         ChildFinished => ChildFailed,
@@ -38,7 +41,8 @@ const fn after(kind: EventKind) -> Option<EventKind> {
         Cancel => Pause,
         Pause => Resume,
         Resume => Retry,
-        Retry => Remove,
+        Retry => Verdict,
+        Verdict => Remove,
         Remove => return None,
     })
 }
@@ -65,8 +69,15 @@ fn rows() -> Vec<(&'static str, u32, Event)> {
         ("a pause from outside", 1, Event::Pause { message: None }),
         ("a resume from outside", 1, Event::Resume { message: None }),
         ("a retry from outside", 1, Event::Retry),
+        ("the ticks of a schedule come", 0, answer(0, ticks())),
         ("it is removed, having ended long ago", 1, Event::Remove(Removal::Seal)),
     ]
+}
+
+/// A tick that starts a run, and one later.
+fn ticks() -> Outcome {
+    let new = NewRun::new(CHILD, plan().definition, text("1"), at(9));
+    Outcome::Ticked { starts: vec![new], next: Some(at(99)) }
 }
 
 /// What a call for many leaves of a step that it did not settle.
@@ -215,6 +226,10 @@ fn chart() -> String {
         let cells = Status::ALL.map(|status| format!(" {} |", undo::cell(status, run, event.clone())));
         table += &format!("| {what} |{}\n", cells.concat());
     }
+    for (what, before, event) in doubt::rows() {
+        let cells = Status::ALL.map(|status| format!(" {} |", doubt::cell(status, before, event.clone())));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
     table
 }
 
@@ -251,7 +266,9 @@ fn first(event: &Event) -> Event {
 
 #[test]
 fn every_kind_of_event_is_a_row() {
-    let rows: Vec<EventKind> = rows().iter().chain(&wide_rows()).map(|(_, _, event)| event.kind()).collect();
+    let of_doubt = doubt::rows().into_iter().map(|(_, _, event)| event.kind());
+    let rows: Vec<EventKind> =
+        rows().iter().chain(&wide_rows()).map(|(_, _, event)| event.kind()).chain(of_doubt).collect();
     let mut kind = Some(EventKind::Finished);
     while let Some(this) = kind {
         assert!(rows.contains(&this), "{this:?} is in no row of the chart");
