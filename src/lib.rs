@@ -14,11 +14,11 @@ pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
 #[cfg(feature = "cron")]
 pub use prorch_core::model::{Missed, Overlap};
-pub use prorch_core::model::{NoRestart, RetryPolicy, RunId, Status};
+pub use prorch_core::model::{NoRestart, NoVerdict, RetryPolicy, RunId, Status};
 #[cfg(feature = "cron")]
 pub use prorch_core::orchestrator::{NewSchedule, Schedule};
 pub use prorch_core::orchestrator::{
-    Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, RunHistory, Start, Told,
+    Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, RunHistory, Settle, Start, Told,
 };
 pub use prorch_core::payload::{Payload, PayloadError};
 pub use prorch_core::pipeline::Pipeline;
@@ -26,7 +26,7 @@ pub use prorch_core::registry::{StepEntry, pipelines, steps};
 pub use prorch_core::repository;
 pub use prorch_core::step::{
     BatchContext, Progress, Step, StepContext, StepError, StepResult, Waiting, cancel, fail, finish, pending,
-    pending_for, wait_for_signal,
+    pending_for, start_again, wait_for_signal,
 };
 pub use prorch_core::testing;
 #[cfg(feature = "sqlite")]
@@ -41,7 +41,8 @@ pub mod prelude {
     pub use crate::SqliteRepository;
     pub use crate::{
         Anything, BatchContext, Orchestrator, OrchestratorConfig, Pipeline, Progress, Step, StepContext,
-        StepError, StepResult, Waiting, cancel, fail, finish, pending, pending_for, wait_for_signal,
+        StepError, StepResult, Waiting, cancel, fail, finish, pending, pending_for, start_again,
+        wait_for_signal,
     };
     #[cfg(feature = "macros")]
     pub use crate::{pipeline, step};

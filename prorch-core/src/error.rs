@@ -1,6 +1,6 @@
 //! The one error of prorch's calls.
 
-use crate::model::{Cause, NoRestart, Refusal, RunId, Status};
+use crate::model::{Cause, NoRestart, NoVerdict, Refusal, RunId, Status};
 use crate::payload::PayloadError;
 use crate::repository::StoreError;
 
@@ -56,6 +56,16 @@ pub enum Error {
         /// Why not, and what to do instead.
         #[source]
         why: NoRestart,
+    },
+
+    /// It can't be said what became of that step of the run; nothing was changed.
+    #[error("run {run} can't be settled: {why}")]
+    NotSettled {
+        /// The run.
+        run: RunId,
+        /// Why not, and what to do instead.
+        #[source]
+        why: NoVerdict,
     },
 
     /// The run that was waited for failed.

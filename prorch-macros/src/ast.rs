@@ -19,6 +19,8 @@ pub(crate) struct StepOptions {
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
+    pub(crate) at_most_once: bool,
+    pub(crate) on_uncertain: Option<Path>,
 }
 
 /// The options of `retry(…)`.

@@ -137,6 +137,8 @@ use crate::valid::Errors;
 /// | `batch(max = 500, …)` | the most records that one call of `on_continue_many` is made for | 1,000 |
 /// | `rate = "10/s"`, or `rate("10/s", burst = 5)` | how often the step is started (`/s`, `/m`, `/h`, `/d`), by all processes together and in all pipelines; `burst` is how many at once after a pause, else one | as often as runs come to it |
 /// | `batch(gather = "200ms", …)` | such a step is asked again when a whole multiple of this has passed, so that many are asked at once | a tenth of `poll`, a second at most |
+/// | `at_most_once` | its first call is not made a second time when it is not known what became of it: see [below](#at-most-once) | it is made again |
+/// | `on_uncertain = path` | of a function that is `at_most_once`: who is asked then, an `async fn(&Input, &StepContext) -> StepResult<Output>` | the run fails in doubt |
 /// | `compensate = path` | of a function: how it is undone, an `async fn(&Input, Option<&Output>, &StepContext) -> StepResult<()>` | nothing is undone |
 /// | `resources(T, U)` | resources that it needs, beside those that a function takes | none |
 /// | `derive(Default, …)` | which of the three derives are added | all that are not below |
@@ -144,71 +146,9 @@ use crate::valid::Errors;
 ///
 /// Durations are numbers with units, the larger before the smaller: `500ms`, `30s`, `5m`, `2h`, `1d`, `1m30s`.
 ///
-/// # Asking about many at once
+#[doc = include_str!("polls.md")]
 ///
-/// A step that waits for something which can be asked about for many at a time writes
-/// `Step::on_continue_many`, instead of `on_continue` or beside it. Here four runs wait
-/// for jobs, and one request tells how all of them are going:
-///
-/// ```
-/// use prorch::prelude::*;
-///
-/// /// Where the jobs run.
-/// struct Farm;
-///
-/// impl Farm {
-///     /// One request, for however many jobs.
-///     async fn are_done(&self, jobs: &[u64]) -> Result<Vec<bool>, std::io::Error> {
-///         Ok(jobs.iter().map(|job| *job < 100).collect())
-///     }
-/// }
-///
-/// #[step(poll = "30s", batch(max = 500))]
-/// struct Render {
-///     job: u64,
-/// }
-///
-/// impl Step for Render {
-///     type Input = u64;
-///     type Output = u64;
-///
-///     async fn on_start(&mut self, scene: &u64, _: &StepContext) -> StepResult<u64> {
-///         self.job = scene * 10; // what the farm calls it
-///         pending()
-///     }
-///
-///     async fn on_continue_many(
-///         waiting: &mut [Waiting<'_, Self>],
-///         cx: &BatchContext,
-///     ) -> Result<(), StepError> {
-///         let jobs: Vec<u64> = waiting.iter().map(|one| one.step.job).collect();
-///         let done = cx.resource::<Farm>()?.are_done(&jobs).await?;
-///         for (one, done) in waiting.iter_mut().zip(done) {
-///             if done {
-///                 one.settle(finish(one.step.job)); // the others are asked again
-///             }
-///         }
-///         Ok(())
-///     }
-/// }
-///
-/// #[pipeline(steps = [Render])]
-/// struct Film;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let repository = prorch::repository::MemoryRepository::new();
-/// let orchestrator = Orchestrator::builder(repository).resource(Farm).pipeline::<Film>().build()?;
-/// for scene in [1, 2, 3, 70] {
-///     orchestrator.start::<Film>(scene).await?;
-/// }
-/// let report = orchestrator.execute_pipelines().await?;
-/// assert_eq!((report.finished, report.waiting), (3, 1), "three are done, scene 70 is not");
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Every step is listed by `prorch::steps()`; whether a pipeline uses it or not.
+#[doc = include_str!("at_most_once.md")]
 #[proc_macro_attribute]
 pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     step_tokens(options.into(), item.into()).into()
@@ -336,42 +276,7 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// pub struct Backup;
 /// ```
 ///
-/// # Limits
-///
-/// With `max_running`, `max_calls`, and a step's `rate`, the repository holds back what would be too much, over all processes
-/// that work on it: exactly, whatever crashes. A run that meets a full limit waits, costs nothing meanwhile, and goes on when
-/// one that has what it needs gives it back: the most urgent first, the longest due among those.
-///
-/// * A run counts as running from when it is first worked on to its end: also while it waits, is paused, undone, or its
-///   worker has crashed.
-/// * `per = "tenant"` counts for each value by itself. Runs without that value count together; one that another run starts has
-///   the value of that.
-/// * A run does not wait for the `max_running` under which a run above it counts: it belongs to that, and does not count.
-/// * A rate is for steps that stand alone in their stage. Each attempt of a start counts, and one that a crash cuts off is
-///   used up. For a list write `each(run(Other))`, where `Other` begins with the step.
-/// * What a program declares counts for its claims: where two builds declare different numbers, what runs goes on, and each
-///   begins runs by its own number.
-///
-/// ```
-/// use prorch::prelude::*;
-///
-/// #[step(rate = "10/s")]
-/// async fn send(letter: String) -> StepResult<usize> {
-///     finish(letter.len())
-/// }
-///
-/// #[pipeline(steps = [send], max_running(2, per = "tenant"), max_calls = 8)]
-/// struct Mail;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let orchestrator = Orchestrator::builder(SqliteRepository::open_in_memory()?).pipeline::<Mail>().build()?;
-/// let run = orchestrator.start::<Mail>("hello".to_owned()).metadata("tenant", "acme").await?;
-/// orchestrator.run_until(run.wait()).await?;
-/// assert_eq!(run.wait().await?, 5);
-/// # Ok(())
-/// # }
-/// ```
+#[doc = include_str!("limits.md")]
 ///
 #[doc = include_str!("undoing.md")]
 ///

@@ -35,6 +35,12 @@ pub(crate) fn read_all(
     Ok(())
 }
 
+/// Nothing behind the name: that it is there says it all.
+pub(crate) fn flag(option: &Known, input: ParseStream<'_>) -> Result<bool> {
+    let is_alone = input.is_empty() || input.peek(Token![,]);
+    if is_alone { Ok(true) } else { Err(as_written(option, &input.error("not known"))) }
+}
+
 /// `= value`.
 pub(crate) fn value<T: Parse>(option: &Known, input: ParseStream<'_>) -> Result<T> {
     let read = || input.parse::<Token![=]>().and_then(|_| input.parse::<T>());

@@ -1,5 +1,6 @@
 //! Every rule about what may be written, and what is said where one is broken.
 
+mod function;
 mod limits;
 
 use std::time::Duration;
@@ -8,15 +9,11 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{
-    Data, DeriveInput, Error, Fields, FnArg, Generics, Ident, LitInt, LitStr, Path, Result, ReturnType,
-    Safety, Type,
-};
+use syn::{Data, DeriveInput, Error, Fields, Generics, Ident, LitInt, LitStr, Path, Result, Type};
 
-use crate::ast::{Alias, Batch, Function, Member, PipelineOptions, Retry, Stage, StepOptions, Undo};
+use crate::ast::{Alias, Batch, Member, PipelineOptions, Retry, Stage, StepOptions, Undo};
 use crate::duration;
 use crate::schedule::GoodSchedule;
-use crate::types::{argument_of, last_name, ungrouped};
 
 /// The longest name of a pipeline, in bytes: the stores keep no longer one.
 const MAX_NAME: usize = 256;
@@ -46,6 +43,8 @@ pub(crate) struct GoodOptions {
     pub(crate) resources: Vec<Type>,
     pub(crate) derive: Option<Vec<Ident>>,
     pub(crate) compensate: Option<Path>,
+    pub(crate) at_most_once: bool,
+    pub(crate) on_uncertain: Option<Path>,
 }
 
 /// Good options of a step that is asked together with others.
@@ -55,29 +54,8 @@ pub(crate) struct GoodBatch {
     pub(crate) gather: Option<Duration>,
 }
 
+pub(crate) use function::{Argument, GoodFunction, Output, step_function};
 pub(crate) use limits::{GoodCap, GoodRate};
-
-/// A step's function, understood.
-pub(crate) struct GoodFunction {
-    pub(crate) arguments: Vec<Argument>,
-    pub(crate) output: Output,
-}
-
-/// What a function is called with.
-pub(crate) enum Argument {
-    InputByValue(Type),
-    InputByReference(Type),
-    Context,
-    Resource(Type),
-}
-
-/// What a function hands on.
-pub(crate) enum Output {
-    /// The `T` of a `StepResult<T>` or a `Result<T, E>`.
-    Is(Type),
-    /// Whatever this alias (a name that ends in `Result`) stands for: that is for the compiler to find out.
-    Of(Type),
-}
 
 /// A pipeline, understood.
 pub(crate) struct GoodPipeline {
@@ -155,6 +133,8 @@ pub(crate) fn step_options(written: StepOptions, errors: &mut Errors) -> GoodOpt
         rate: written.rate.and_then(|written| errors.take(limits::rate(&written))),
         resources: written.resources,
         compensate: written.compensate,
+        at_most_once: written.at_most_once,
+        on_uncertain: written.on_uncertain,
         derive: written.derive.and_then(|names| errors.take(derivable(names))),
     }
 }
@@ -249,7 +229,21 @@ pub(crate) fn no_function(options: &GoodOptions) -> Result<()> {
     let text = "this is for functions: how a struct or an enum is undone stands in its `impl Step`, as `async fn \
                 compensate(&mut self, input: &Self::Input, output: Option<&Self::Output>, cx: &StepContext) -> \
                 StepResult<()>`";
-    options.compensate.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))
+    options.compensate.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))?;
+    let text = "this is for functions: a struct or an enum is asked by its `impl Step`, as `async fn on_uncertain(&mut self, \
+                input: &Self::Input, cx: &StepContext) -> StepResult<Self::Output>`";
+    options.on_uncertain.as_ref().map_or(Ok(()), |path| Err(Error::new_spanned(path, text)))
+}
+
+/// Who is asked what became of a call is one whose call is not simply made again.
+fn asked_for_a_reason(options: &GoodOptions) -> Result<()> {
+    match &options.on_uncertain {
+        Some(path) if !options.at_most_once => {
+            let text = "this is asked only of a step whose first call is made at most once: write `at_most_once` beside it";
+            Err(Error::new_spanned(path, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A struct or an enum that is to be a step.
@@ -268,116 +262,6 @@ pub(crate) fn step_type(item: &DeriveInput) -> Result<()> {
 
 fn not_generic(generics: &Generics, text: &str) -> Result<()> {
     if generics.params.is_empty() { Ok(()) } else { Err(Error::new_spanned(generics, text)) }
-}
-
-/// A function that is to be a step.
-pub(crate) fn step_function(function: &Function, options: &GoodOptions) -> Result<GoodFunction> {
-    let sig = &function.sig;
-    if let Some(derive) = options.derive.as_ref() {
-        let at = derive.first().map_or_else(Span::call_site, Ident::span);
-        return Err(Error::new(at, "a function has no state to derive something for: leave `derive` out"));
-    }
-    if let Some(batch) = &options.batch {
-        return Err(Error::new(
-            batch.span,
-            "a function is called for one record: to ask about many at once write `#[step]` above a struct, and \
-             `on_continue_many` into its `impl Step`",
-        ));
-    }
-    if let Safety::Unsafe(token) = &sig.safety {
-        return Err(Error::new_spanned(
-            token,
-            "a step is called by the engine, so its function is not `unsafe`",
-        ));
-    }
-    not_generic(
-        &sig.generics,
-        "a step has one input and one output, so its function is not generic: write one function for each case",
-    )?;
-    let output = output(&sig.output, sig.ident.span())?;
-    let mut arguments = Vec::new();
-    for parameter in &sig.inputs {
-        let argument = argument(parameter, &arguments)?;
-        arguments.push(argument);
-    }
-    Ok(GoodFunction { arguments, output })
-}
-
-/// The first parameter that is not the context is the input; those after it are resources.
-fn argument(parameter: &FnArg, earlier: &[Argument]) -> Result<Argument> {
-    let FnArg::Typed(parameter) = parameter else {
-        return Err(Error::new_spanned(
-            parameter,
-            "a step's function has no `self`: for a step with state write `#[step]` above a struct, and `impl Step` for it",
-        ));
-    };
-    let has_context = earlier.iter().any(|argument| matches!(argument, Argument::Context));
-    let has_input = earlier.len() > usize::from(has_context);
-    match ungrouped(&parameter.ty) {
-        Type::Reference(reference) if reference.mutability.is_some() => Err(Error::new_spanned(
-            reference,
-            "a step reads what it is given: write `&` without `mut`, or take the input by value",
-        )),
-        Type::Reference(reference) if is_context(&reference.elem) => {
-            if has_context {
-                return Err(Error::new_spanned(
-                    reference,
-                    "the context is given once: leave this parameter out",
-                ));
-            }
-            Ok(Argument::Context)
-        }
-        Type::Reference(reference) => {
-            let target = sized(&reference.elem)?;
-            Ok(if has_input { Argument::Resource(target) } else { Argument::InputByReference(target) })
-        }
-        other if is_context(other) => {
-            Err(Error::new_spanned(other, "the context is given by reference: write `&StepContext`"))
-        }
-        other if has_input => Err(Error::new_spanned(
-            other,
-            "the parameters after the input are resources, and those are given by reference: write `&` before the type",
-        )),
-        other => Ok(Argument::InputByValue(sized(other)?)),
-    }
-}
-
-fn is_context(ty: &Type) -> bool {
-    last_name(ty).is_some_and(|name| name == "StepContext")
-}
-
-/// The type, if a value of it can be stored or looked up.
-fn sized(ty: &Type) -> Result<Type> {
-    let text = match ungrouped(ty) {
-        Type::ImplTrait(_) => "a step's input is one type: write its name, not `impl …`",
-        Type::TraitObject(_) => "this has no size: take a sized type, like `&Arc<dyn …>`",
-        Type::Slice(_) => "this has no size: take a `&Vec<…>`",
-        Type::Path(path) if path.path.is_ident("str") => "this has no size: take a `&String`",
-        Type::Infer(_) => "write the type out: it is what is stored",
-        other => return Ok(other.clone()),
-    };
-    Err(Error::new_spanned(ty, text))
-}
-
-fn output(output: &ReturnType, function: Span) -> Result<Output> {
-    const FORM: &str = "a step's function returns `StepResult<T>` or `Result<T, E>`";
-    let ReturnType::Type(_, ty) = output else {
-        return Err(Error::new(
-            function,
-            format!("{FORM}: write `-> StepResult<()>`, and end with `finish(())`"),
-        ));
-    };
-    let ty = ungrouped(ty);
-    match ty {
-        Type::ImplTrait(_) => Err(Error::new_spanned(ty, format!("{FORM}: for a future write `async fn`"))),
-        _ if last_name(ty).is_some_and(|name| name.ends_with("Result")) => {
-            Ok(match argument_of(ty, &["StepResult", "Result"]) {
-                Some(inner) => Output::Is(argument_of(inner, &["Progress"]).unwrap_or(inner).clone()),
-                None => Output::Of(ty.clone()),
-            })
-        }
-        _ => Err(Error::new_spanned(ty, FORM)),
-    }
 }
 
 /// A pipeline; `span` is that of the attribute.

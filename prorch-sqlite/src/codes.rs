@@ -22,7 +22,7 @@ pub(crate) fn status_of(code: i64) -> Option<Status> {
     Status::ALL.into_iter().find(|status| status_code(*status) == code)
 }
 
-const CAUSES: [(CauseKind, i64); 7] = [
+const CAUSES: [(CauseKind, i64); 8] = [
     (CauseKind::Error, 0),
     (CauseKind::Deadline, 1),
     (CauseKind::Crash, 2),
@@ -30,6 +30,7 @@ const CAUSES: [(CauseKind, i64); 7] = [
     (CauseKind::Cancelled, 4),
     (CauseKind::Child, 5),
     (CauseKind::Undo, 7),
+    (CauseKind::InDoubt, 8),
 ];
 
 pub(crate) fn cause_code(kind: CauseKind) -> Result<i64, Fault> {

@@ -26,7 +26,7 @@ macro_rules! run_columns {
 macro_rules! record_columns {
     () => {
         "position, name, status, resumable, attempt, errors, state, output, error, due_at, awaits, done, total, \
-         metadata, entered_at, ended_at, child, generation, undo"
+         metadata, entered_at, ended_at, child, generation, intent, undo"
     };
 }
 pub(crate) use {record_columns, run_columns};
@@ -331,6 +331,7 @@ pub(crate) fn record(row: &Row<'_>) -> Result<StepRecord, Fault> {
         entered_at: columns.time()?,
         ended_at: columns.maybe_time()?,
         child: columns.child()?,
+        intent: columns.maybe_time()?,
         undo: columns.undo()?,
     })
 }

@@ -11,13 +11,13 @@ const WRITE: &str = "INSERT OR REPLACE INTO records (run, position, name, status
     state, output, error, due_at, awaits, done, total, metadata, entered_at, ended_at, child,
     generation)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
-/// The same for one that is being undone, or was.
-const WRITE_UNDO: &str = "UPDATE records SET undo = ?3 WHERE run = ?1 AND position = ?2";
+/// What few records have: one that is about to be called, and at most once; one that is being undone, or was.
+const WRITE_RARE: &str = "UPDATE records SET intent = ?3, undo = ?4 WHERE run = ?1 AND position = ?2";
 const REMOVE: &str = "DELETE FROM records WHERE run = ?1 AND position = ?2";
 
 pub(crate) struct RecordRows<'c> {
     write: Statement<'c>,
-    write_undo: Statement<'c>,
+    write_rare: Statement<'c>,
     remove: Statement<'c>,
 }
 
@@ -25,7 +25,7 @@ impl<'c> RecordRows<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             write: connection.prepare(WRITE)?,
-            write_undo: connection.prepare(WRITE_UNDO)?,
+            write_rare: connection.prepare(WRITE_RARE)?,
             remove: connection.prepare(REMOVE)?,
         })
     }
@@ -53,8 +53,10 @@ impl<'c> RecordRows<'c> {
             record.child.as_ref().map(|child| child.run.as_bytes()),
             record.child.map(|child| child.generation),
         ])?;
-        if let Some(undo) = &record.undo {
-            self.write_undo.execute(params![place, i64::from(record.position), undo_text(undo)?])?;
+        if record.intent.is_some() || record.undo.is_some() {
+            let undo = record.undo.as_ref().map(undo_text).transpose()?;
+            let intent = record.intent.map(Timestamp::as_micros);
+            self.write_rare.execute(params![place, i64::from(record.position), intent, undo])?;
         }
         Ok(())
     }

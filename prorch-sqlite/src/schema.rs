@@ -59,7 +59,7 @@ CREATE TABLE runs (
     origin_step TEXT, -- the step that it began at
     key TEXT CHECK (length(CAST(key AS BLOB)) BETWEEN 1 AND 256),
     stuck TEXT,
-    cause_kind INTEGER CHECK (cause_kind >= 0), -- error, deadline, crash, refused, cancelled, child; 7: undo
+    cause_kind INTEGER CHECK (cause_kind >= 0), -- error, deadline, crash, refused, cancelled, child; 7: undo, in doubt
     cause_step TEXT,
     cause TEXT,
     metadata TEXT,
@@ -143,6 +143,7 @@ CREATE TABLE records (
     generation INTEGER CHECK (generation >= 0),
     entered_at INTEGER NOT NULL,
     ended_at INTEGER,
+    intent INTEGER, -- when it was about to be called, where that is done at most once and its answer is not known
     undo TEXT, -- how far its undoing is, as JSON
     PRIMARY KEY (run, position),
     CHECK ((done IS NULL) = (total IS NULL)),

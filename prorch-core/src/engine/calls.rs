@@ -5,7 +5,7 @@ use super::executor::{Job, Limit, ReplyTo, Returned, execute};
 use super::slots::{Busy, Call, Dropped, Held, SlotId, Task};
 use super::worker::Worker;
 use crate::model::{
-    Agenda, Event, Hold, Hook, RunId, StagePlan, Status, StepRecord, Text, Timestamp, agenda, call_deadline,
+    Agenda, Event, Hold, RunId, StagePlan, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
 use crate::pipeline::Member;
 #[cfg(feature = "cron")]
@@ -42,8 +42,8 @@ impl Worker {
         let under_way = held.under_way();
         match agenda(&held.stored, &held.known.plan, cap, &under_way, now) {
             Agenda::Await => {}
-            Agenda::Call(_) | Agenda::Open if no_more && !under_way.is_empty() => {}
-            Agenda::Call(_) | Agenda::Open if no_more => self.give_back(slot),
+            agenda if no_more && agenda.begins() && !under_way.is_empty() => {}
+            agenda if no_more && agenda.begins() => self.give_back(slot),
             Agenda::Call(records) => self.dispatch(slot, records, now),
             Agenda::Open => self.gather_handed(slot),
             Agenda::Decide(Event::Leave(why)) => self.leave(slot, &why.clone(), why, now),
@@ -83,6 +83,7 @@ impl Worker {
         let serial = self.serial;
         let Some(held) = self.slots.get(slot) else { return };
         let position = record.position;
+        let hook = held.hook(&record);
         let plan = &held.known.plan;
         let (Some(member), Some(step)) = (held.known.member(position), plan.step(position)) else {
             return;
@@ -95,7 +96,6 @@ impl Worker {
         let deadline = call_deadline(&record, plan).filter(|_| undo.is_none());
         let deadline = deadline.map(|deadline| deadline.saturating_since(now));
         let limit = Limit::new(step.policy.timeout, deadline);
-        let hook = if record.status == Status::Created { Hook::Start } else { Hook::Continue };
         let max_payload = self.shared.config.max_payload;
         // An id costs a system call.
         let starts = step.child.is_some() || member.ticks().is_some();
@@ -124,7 +124,7 @@ impl Worker {
             None => Task::Alone(self.make(planned)),
         };
         let is_blocking = member.is_blocking();
-        self.slots.begin(slot, Call { serial, position, attempt, is_blocking, cx, task, cancel });
+        self.slots.begin(slot, Call { serial, position, attempt, hook, is_blocking, cx, task, cancel });
         self.look_at_lease(slot);
     }
 

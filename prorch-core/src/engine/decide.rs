@@ -1,9 +1,10 @@
+use super::doubt::intended;
 use super::executor::Returned;
 use super::slots::{Busy, Call, Held, SlotId};
 use super::worker::Worker;
 use crate::model::{
-    Agenda, Answered, CauseKind, Event, Happened, Hold, Hook, Jitter, Kept, Lease, MAX_REASON, MessageId,
-    Outcome, Text, Timestamp, Update, agenda, bounded, history_of, transition,
+    Agenda, Answered, CauseKind, Event, Happened, Hold, Jitter, Kept, Lease, MAX_REASON, MessageId, Outcome,
+    Text, Timestamp, Update, agenda, bounded, history_of, transition,
 };
 use crate::repository::check_update;
 use crate::step::Reply;
@@ -28,6 +29,7 @@ impl Worker {
             }
             if let Returned::Reply(Reply::Unreadable { told, .. }) = &returned {
                 self.name(slot, told);
+                self.was_not_called(slot, &call);
             }
             let event = event(&call, returned, jitter);
             let Some(update) = self.update_for(slot, event, now) else { return };
@@ -88,6 +90,7 @@ impl Worker {
         let held = self.slots.get(slot)?;
         let under_way = held.under_way();
         let answered = answer_of_many(held, &event);
+        let intended = intended(&event);
         let history = &self.shared.config.history;
         let keeps = history.keeps(&held.stored.run.definition.pipeline);
         let seen = keeps.then(|| Happened::of(&held.stored, &event, None, now));
@@ -109,6 +112,7 @@ impl Worker {
             let refused = Answered { outcome, kept: Kept::default(), ..answered };
             return self.update_for(slot, Event::Answered(refused, jitter), now);
         }
+        held.intended.extend(intended);
         update.write(&mut held.stored);
         held.stored.let_go(&update);
         Some(update)
@@ -126,6 +130,7 @@ impl Worker {
                 update.hold = Hold::Claim(Lease::new(me, now, lease));
             }
         }
+        held.withdraw(&mut update);
         held.busy = Busy::Writing;
         self.enqueue(slot, update);
     }
@@ -134,10 +139,11 @@ impl Worker {
     pub(super) fn write(&mut self, slot: SlotId, hold: Hold, now: Timestamp) {
         let me = self.me;
         let Some(held) = self.slots.get(slot) else { return };
-        let update = Update {
+        let mut update = Update {
             locator: held.stored.locator,
             ..Update::new(held.stored.run.id, held.guard(me), hold, now)
         };
+        held.withdraw(&mut update);
         held.busy = Busy::Writing;
         self.enqueue(slot, update);
     }
@@ -188,9 +194,8 @@ fn event(call: &Call, returned: Returned, jitter: Jitter) -> Event {
     let (position, attempt) = (call.position, call.attempt);
     let answered =
         |hook, outcome, kept| Event::Answered(Answered { position, hook, attempt, outcome, kept }, jitter);
-    let erred = |error: Text| {
-        answered(Hook::Continue, Outcome::Errored { error, retry_after: None }, Kept::default())
-    };
+    let erred =
+        |error: Text| answered(call.hook, Outcome::Errored { error, retry_after: None }, Kept::default());
     match returned {
         Returned::Reply(Reply::Answered { hook, outcome, kept }) => answered(hook, outcome, kept),
         Returned::Reply(Reply::Unreadable { why, .. }) => Event::Leave(why),

@@ -22,6 +22,7 @@ mod calls;
 mod polls;
 mod together;
 mod decide;
+mod doubt;
 mod reading;
 mod handed;
 mod lists;

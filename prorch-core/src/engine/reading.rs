@@ -50,6 +50,7 @@ impl Worker {
             return;
         };
         held.undo_read = read.run.state.undo_below();
+        held.intended.clear();
         (held.stored, held.busy, held.refused) = (read, Busy::Free, true);
         let attempt = held.stored.records.get(&position).map_or(1, |record| record.attempt);
         let outcome = Outcome::Failed(CauseKind::Refused, why);

@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 use super::executor::Returned;
 use super::handed::Handed;
 use super::polls::Apart;
-use crate::model::{Epoch, Guard, Position, StoredRun, WorkerId};
+use crate::model::{Epoch, Guard, Hook, Position, StoredRun, WorkerId};
 use crate::registry::Known;
 use crate::repository::Claim;
 use crate::step::StepContext;
@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub(super) undo_read: Option<Position>,
     /// The records that are next called apart from others of their step.
     pub(super) apart: Vec<(Position, Apart)>,
+    /// The records that this worker has written down as about to be called, and has not called yet.
+    pub(super) intended: Vec<Position>,
 }
 
 /// What is being done with a held run beside the calls of its steps. One thing at a time: what calls return meanwhile
@@ -64,6 +66,7 @@ pub(super) struct Call {
     pub(super) serial: u64,
     pub(super) position: Position,
     pub(super) attempt: u32,
+    pub(super) hook: Hook,
     pub(super) is_blocking: bool,
     pub(super) cx: StepContext,
     pub(super) task: Task,
@@ -111,6 +114,7 @@ impl Held {
             refused: false,
             undo_read,
             apart: Vec::new(),
+            intended: Vec::new(),
         }
     }
 

@@ -170,6 +170,11 @@ impl Look<'_> {
         if is_suspect {
             due.truncate(usize::from(self.under_way.is_empty()));
         }
+        let intended: Vec<Position> =
+            due.iter().filter(|record| self.wants_intent(record)).map(|record| record.position).collect();
+        if !intended.is_empty() {
+            return Agenda::Decide(Event::Intended(intended));
+        }
         if !due.is_empty() {
             return Agenda::Call(due.into_iter().cloned().collect());
         }

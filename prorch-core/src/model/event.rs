@@ -1,12 +1,17 @@
 use std::fmt;
 
-use super::{Answered, Jitter, MessageId, Outcome, Position, Removal, RunId, Status, Text, UndoPhase};
+use super::{
+    Answered, Jitter, MessageId, Outcome, Position, Removal, RunId, Status, Text, UndoPhase, Verdict,
+};
 
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A call came back. The jitter spreads the delay of a retry.
     Answered(Answered, Jitter),
+    /// The steps at these positions are about to be called for the first time, and at most once: that is written down
+    /// before.
+    Intended(Vec<Position>),
     /// A worker came to a run whose first stage has more than one member.
     Begun,
     /// The list that the stage takes has so many items.
@@ -52,6 +57,8 @@ pub enum Event {
     },
     /// Somebody lets a failed run try again.
     Retry,
+    /// Somebody says what became of the step at this position, which is in doubt.
+    Verdict(Position, Verdict),
     /// The run is removed, or so much of it.
     Remove(Removal),
 }
@@ -73,8 +80,12 @@ pub enum EventKind {
     Errored,
     /// A call answered: the step can't be done.
     Failed,
+    /// A call answered: nothing came of the step's first call.
+    StartAgain,
     /// A call answered: the step cancels the run.
     Cancelled,
+    /// The first call of a step that is called at most once is about to be made.
+    Intended,
     /// A worker came to a run whose first stage has more than one member.
     Begun,
     /// The length of the list that the stage takes became known.
@@ -101,6 +112,8 @@ pub enum EventKind {
     Resume,
     /// A retry from outside.
     Retry,
+    /// It was said from outside what became of a step that is in doubt.
+    Verdict,
     /// A removal from outside.
     Remove,
 }
@@ -118,8 +131,10 @@ impl Event {
                 Outcome::Ticked { .. } => EventKind::Ticked,
                 Outcome::Errored { .. } => EventKind::Errored,
                 Outcome::Failed(..) => EventKind::Failed,
+                Outcome::StartAgain => EventKind::StartAgain,
                 Outcome::Cancelled(_) => EventKind::Cancelled,
             },
+            Self::Intended(_) => EventKind::Intended,
             Self::Begun => EventKind::Begun,
             Self::Opened(_) => EventKind::Opened,
             Self::ChildEnded { status: Status::Finished, .. } => EventKind::ChildFinished,
@@ -133,6 +148,7 @@ impl Event {
             Self::Pause { .. } => EventKind::Pause,
             Self::Resume { .. } => EventKind::Resume,
             Self::Retry => EventKind::Retry,
+            Self::Verdict(..) => EventKind::Verdict,
             Self::Remove(_) => EventKind::Remove,
         }
     }
@@ -175,6 +191,7 @@ fn verb(event: EventKind) -> impl fmt::Display {
         EventKind::Pause => "paused",
         EventKind::Resume => "resumed",
         EventKind::Retry => "retried",
+        EventKind::Verdict => "settled",
         EventKind::Remove => "removed",
         EventKind::Leave => "left",
         EventKind::AwaitSignal => "signalled",

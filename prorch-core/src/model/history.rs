@@ -57,6 +57,10 @@ pub enum HistoryKind {
     Resumed,
     /// It had failed, and tries again.
     Retried,
+    /// Somebody said what became of a step that was in doubt.
+    Settled,
+    /// A step said that nothing came of its first call, which is made again.
+    StartsAgain,
     /// A worker could not go on with it, and left it as it is.
     Left,
     /// It is to end, and what its steps have done is undone first.
@@ -169,6 +173,13 @@ impl Happened {
             Event::Pause { message } => Some(outside(HistoryKind::Paused, message)),
             Event::Resume { message } => Some(outside(HistoryKind::Resumed, message)),
             Event::Retry => Some(outside(HistoryKind::Retried, &None)),
+            Event::Verdict(position, verdict) => {
+                let step = record(position).map(|record| record.name.clone());
+                Some(HistoryEntry {
+                    step,
+                    ..outside(HistoryKind::Settled, &None).with_text(&verdict.to_string())
+                })
+            }
             _ => None,
         };
         Self { entry, step: None }
@@ -186,6 +197,10 @@ impl Happened {
             Outcome::Failed(_, text) => entry(HistoryKind::Failed, text),
             Outcome::Cancelled(reason) => entry(HistoryKind::Cancelled, reason),
             Outcome::AwaitSignal { name, .. } => entry(HistoryKind::Waits, name),
+            Outcome::StartAgain => {
+                let step = step.clone();
+                Some(HistoryEntry { step, ..HistoryEntry::new(HistoryKind::StartsAgain, now) })
+            }
             // What a tick has started says itself when that was.
             Outcome::Finished(_) | Outcome::Pending(_) | Outcome::Spawn { .. } | Outcome::Ticked { .. } => {
                 None

@@ -2,13 +2,15 @@ use std::time::Duration;
 
 use super::{CauseKind, MessageId, Metadata, NewRun, Position, RunId, StepProgress, Text, Timestamp};
 
-/// Which of a step's two functions answered.
+/// Which of a step's functions answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// `on_start`: the step was begun.
     Start,
     /// `on_continue`: the step was asked again.
     Continue,
+    /// `on_uncertain`: it is not known what became of the step's first call, and that is not made a second time.
+    Uncertain,
     /// `compensate`: the step is undone.
     Undo,
 }
@@ -34,6 +36,8 @@ pub enum Outcome {
         /// What it is started with, as JSON.
         input: Text,
     },
+    /// Nothing came of the step's first call: it may be made again. Only `on_uncertain` answers this.
+    StartAgain,
     /// The step is a schedule: start these runs, and ask again at the next tick, or when it is changed.
     Ticked {
         /// The runs to start; most often one, or none.

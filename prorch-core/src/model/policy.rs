@@ -69,6 +69,8 @@ pub struct StepPolicy {
     /// A record that is to be called later is due when a whole multiple of this has passed, so that those of many runs are
     /// due together; zero for a step that is asked alone.
     pub gather: Duration,
+    /// Whether its first call is made at most once: see [`StepRecord::intent`](super::StepRecord::intent).
+    pub at_most_once: bool,
 }
 
 impl StepPolicy {
@@ -79,6 +81,7 @@ impl StepPolicy {
         deadline: None,
         poll: Duration::from_secs(1),
         gather: Duration::ZERO,
+        at_most_once: false,
     };
 
     /// When a record is due that wants to be called at this time: never before, and with the others of its step.

@@ -117,6 +117,10 @@ pub struct StepRecord {
     pub metadata: Metadata,
     /// The run that the step is, when it is a pipeline of its own.
     pub child: Option<Child>,
+    /// When it was written down that the first call of a step which is called at most once is about to be made. From then
+    /// until an answer is stored it is in doubt whether the call was made, and it is not made a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Timestamp>,
     /// How far it is with being undone; none when it isn't, or is not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Box<Compensation>>,
@@ -145,6 +149,7 @@ impl StepRecord {
             progress: None,
             metadata: Metadata::new(),
             child: None,
+            intent: None,
             undo: None,
             entered_at: now,
             ended_at: None,

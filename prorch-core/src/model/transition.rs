@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::agenda::{deadline, first_record, waiting_signal, wake_at};
+use super::doubt::in_doubt;
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
     Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, ScheduleState, Status,
@@ -38,12 +39,14 @@ pub fn transition(
                 Outcome::Spawn { run, input } => facts.spawn(position, run, input, &kept),
                 Outcome::Ticked { starts, next } => facts.tick(position, starts, next, &kept),
                 Outcome::Errored { error, retry_after } => {
-                    facts.try_again(position, attempt, error, retry_after, jitter)
+                    facts.try_again(position, hook, attempt, error, retry_after, jitter)
                 }
+                Outcome::StartAgain => facts.start_again(position, hook, &kept),
                 Outcome::Failed(kind, text) => facts.fail(position, kind, text),
                 Outcome::Cancelled(reason) => facts.give_up(position, reason, &kept),
             }
         }
+        (Created | Pending, Event::Intended(positions)) => facts.intend(&positions),
         (Created | Pending, Event::Begun) => facts.begin(),
         (Created | Pending, Event::Opened(width)) => facts.open(width),
         (Created | Pending, Event::ChildEnded { position, child, status, reason, message }) => {
@@ -66,6 +69,11 @@ pub fn transition(
             facts.undo_again(facts.no_cancels())
         }
         (Failed, Event::Retry) if !sealed && undo.is_none() => facts.reopen(),
+        (Failed, Event::Verdict(position, verdict))
+            if !sealed && undo.is_none() && facts.is_in_doubt(position) =>
+        {
+            facts.verdict(position, verdict)
+        }
         (status, _) => return Err(Refusal { status, event: kind, undo, sealed }),
     };
     Ok(facts.rated(decision))
@@ -190,6 +198,7 @@ impl Facts<'_> {
     fn try_again(
         &self,
         position: Position,
+        hook: Hook,
         attempt: u32,
         error: Text,
         retry_after: Option<Duration>,
@@ -198,7 +207,9 @@ impl Facts<'_> {
         let mut record = self.record(position);
         let retry = self.step(position).map(|step| step.policy.retry).unwrap_or_default();
         record.errors += 1;
-        if retry.is_exhausted_by(record.errors) {
+        // Of a first call that erred and is made only once it is asked first what became of it.
+        let is_asked_about = record.is_in_doubt() && hook != Hook::Uncertain;
+        if retry.is_exhausted_by(record.errors) && !is_asked_about {
             record.resumable = record.status == Status::Pending;
             return self.failed(record, CauseKind::Error, error);
         }
@@ -210,8 +221,13 @@ impl Facts<'_> {
         self.later(position, self.decide(record, &Kept::default()))
     }
 
-    fn fail(&self, position: Position, kind: CauseKind, text: Text) -> Decision {
-        self.failed(self.record(position), kind, text)
+    pub(super) fn fail(&self, position: Position, kind: CauseKind, text: Text) -> Decision {
+        let mut record = self.record(position);
+        if kind == CauseKind::Error {
+            // The step knows what became of it.
+            record.intent = None;
+        }
+        self.failed(record, kind, text)
     }
 
     fn expire(&self, position: Position) -> Decision {
@@ -282,6 +298,11 @@ impl Facts<'_> {
     }
 
     fn reopen(&self) -> Decision {
+        self.reopening().decision(Next::Wait(Some(self.now)))
+    }
+
+    /// The run is pending again, and those of its stage that ended badly are open.
+    pub(super) fn reopening(&self) -> Draft {
         let state = RunState {
             status: Status::Pending,
             cause: None,
@@ -294,7 +315,6 @@ impl Facts<'_> {
         let again =
             self.run.current().filter(ended).map(|record| RecordWrite::Changed(self.reopened(record)));
         Draft { state: Some(state), records: again.collect(), ..self.no_cancels() }
-            .decision(Next::Wait(Some(self.now)))
     }
 
     /// The cancels that wait in the inbox are taken: they meant the run as it was.
@@ -304,18 +324,21 @@ impl Facts<'_> {
     }
 
     /// A record that ended badly as it tries again: where it was, or from its start. One that is a run of its own starts
-    /// another.
+    /// another; of one that is in doubt it is asked again what became of it.
     fn reopened(&self, ended: &StepRecord) -> StepRecord {
         let fresh = StepRecord::new(ended.position, ended.name.clone(), self.now);
         let kept = StepRecord { metadata: ended.metadata.clone(), child: ended.child, ..fresh };
         if ended.resumable && ended.child.is_none() {
             StepRecord { status: Status::Pending, state: ended.state.clone(), ..kept }
+        } else if ended.is_in_doubt() {
+            StepRecord { intent: ended.intent, state: ended.state.clone(), ..kept }
         } else {
             kept
         }
     }
 
-    fn failed(&self, mut record: StepRecord, kind: CauseKind, text: Text) -> Decision {
+    pub(super) fn failed(&self, mut record: StepRecord, kind: CauseKind, text: Text) -> Decision {
+        let (kind, text) = if record.is_in_doubt() { in_doubt(&text) } else { (kind, text) };
         record.error = Some(text.clone());
         self.end(&mut record, Status::Failed);
         let cause = self.cause(&record, kind, text);
@@ -350,8 +373,9 @@ impl Facts<'_> {
     }
 
     /// The record with what a call left on it.
-    fn kept(&self, position: Position, kept: &Kept) -> StepRecord {
+    pub(super) fn kept(&self, position: Position, kept: &Kept) -> StepRecord {
         let mut record = self.record(position);
+        record.intent = None;
         record.metadata.extend(kept.step_metadata.clone());
         record.progress = kept.progress.or(record.progress);
         record.state = kept.state.clone().or(record.state);

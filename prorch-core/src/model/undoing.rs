@@ -4,8 +4,8 @@ use super::agenda::waiting_signal;
 use super::transition::{Draft, Facts};
 use super::{
     Answered, Cause, CauseKind, Compensation, Decision, Event, Jitter, Kept, MAX_REASON, Mail, MessageId,
-    Next, Outcome, Position, RecordWrite, Refusal, RunId, RunState, StagePlan, Status, StepRecord, Text,
-    Timestamp, Undo, UndoPhase, bounded,
+    Next, Outcome, Plan, Position, RecordWrite, Refusal, RunId, RunState, StagePlan, Status, StepRecord,
+    Text, Timestamp, Undo, UndoPhase, bounded,
 };
 
 /// What is added to the reason of the end of a run that was undone.
@@ -140,6 +140,10 @@ impl Facts<'_> {
             Outcome::Failed(_, text) => self.undo_ended(&mut undo, Status::Failed, Some(text)),
             Outcome::Cancelled(reason) => {
                 let text = Text::from(format!("its undoing answered `cancel`: {reason}"));
+                self.undo_ended(&mut undo, Status::Failed, Some(text));
+            }
+            Outcome::StartAgain => {
+                let text = Text::from("its undoing answered `start_again`");
                 self.undo_ended(&mut undo, Status::Failed, Some(text));
             }
             Outcome::Spawn { .. } => {
@@ -288,7 +292,14 @@ impl Facts<'_> {
 
     /// The record's name, and which item of its list it is for.
     pub(super) fn name_of(&self, record: &StepRecord) -> Text {
-        match self.plan.stage(record.position.stage) {
+        self.plan.name_of(record)
+    }
+}
+
+impl Plan {
+    /// The record's name, and which item of its list it is for.
+    pub(crate) fn name_of(&self, record: &StepRecord) -> Text {
+        match self.stage(record.position.stage) {
             Some(StagePlan::Each(..)) => Text::from(format!("{}[{}]", record.name, record.position.item)),
             _ => record.name.clone(),
         }

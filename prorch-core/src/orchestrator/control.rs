@@ -76,6 +76,9 @@ impl Orchestrator {
     /// step's idempotency key stays. The step goes on where it was (`on_continue`, with the state last committed), or,
     /// when it said itself that it can't be done, begins anew (`on_start`, with a fresh state).
     ///
+    /// Of a step that is in doubt (`at_most_once`) its `on_uncertain` is asked again; where that is not written the run fails in
+    /// doubt again, until it is [settled](Self::settle).
+    ///
     /// Of a run that could not be undone the undoing is tried again, and the run then ends as it would have ended. One that
     /// was undone is not retried: [restart](Self::restart) it.
     ///
@@ -88,15 +91,18 @@ impl Orchestrator {
 
     /// Lets an event happen to a run: by one compare-and-set while it is idle, through its inbox while a worker holds
     /// it.
-    async fn tell(&self, id: RunId, event: &Event, mail: Option<Mail>) -> Result<Told, Error> {
+    pub(super) async fn tell(&self, id: RunId, event: &Event, mail: Option<Mail>) -> Result<Told, Error> {
         let mut unsure: Option<Unsure> = None;
         loop {
             let now = self.shared.time.now();
             let stored = self.read(id).await?;
             match unsure.take() {
                 Some(unsure) if unsure.was_applied(&stored) => return Ok(self.done(id)),
-                // It may have been retried, and have failed again: then this would be a second retry.
-                Some(unsure) if *event == Event::Retry => return Err(unsure.error.into()),
+                // It may have been retried, and have failed again: then this would be a second retry, or a word about
+                // another call.
+                Some(unsure) if matches!(event, Event::Retry | Event::Verdict(..)) => {
+                    return Err(unsure.error.into());
+                }
                 other => unsure = other,
             }
             if matches!(event, Event::Cancel { .. }) && stored.run.state.is_undoing() {
@@ -107,7 +113,11 @@ impl Orchestrator {
                 self.post(id, mail.clone(), event.kind()).await?;
                 return Ok(Told::Delivered);
             }
-            let decision = match transition(&stored, &self.plan(&stored), event.clone(), &[], now) {
+            let plan = match event {
+                Event::Verdict(..) => self.fitting_plan(&stored)?,
+                _ => self.plan(&stored),
+            };
+            let decision = match transition(&stored, &plan, event.clone(), &[], now) {
                 Ok(decision) => decision,
                 Err(refusal) => return Err(Unsure::or_refused(unsure, id, refusal)),
             };
@@ -176,7 +186,7 @@ impl Orchestrator {
         history.append(history_of(stored, &happened, decision, now))
     }
 
-    async fn read(&self, id: RunId) -> Result<StoredRun, Error> {
+    pub(super) async fn read(&self, id: RunId) -> Result<StoredRun, Error> {
         let read = ask(|| self.shared.repository.get(id, Part::Work)).await?;
         read.answer.ok_or(Error::NotFound(id))
     }

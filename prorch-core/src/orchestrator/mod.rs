@@ -6,6 +6,7 @@ mod start;
 mod restart;
 mod handle;
 mod control;
+mod settle;
 #[cfg(feature = "cron")]
 mod schedule;
 #[cfg(feature = "cron")]
@@ -25,6 +26,7 @@ pub use history::RunHistory;
 pub use restart::{Restart, Restarted};
 #[cfg(feature = "cron")]
 pub use schedule::{NewSchedule, Schedule};
+pub use settle::Settle;
 pub use start::Start;
 
 use crate::engine::{Engine, Mode, PassReport, Shared, Stop};
@@ -32,6 +34,7 @@ use crate::error::Error;
 use crate::model::{Filter, Page, Part, Position, RunId, StoredRun, Text, bounded};
 use crate::pipeline::Pipeline;
 use crate::repository::{Health, Repository};
+use crate::step::Step;
 
 /// Starts runs, runs them, and tells them things. Cheap to clone; clones are one orchestrator.
 #[derive(Clone)]
@@ -75,6 +78,22 @@ impl Orchestrator {
     /// ```
     pub fn restart(&self, id: RunId) -> Restart {
         Restart::new(self.shared.clone(), id)
+    }
+
+    /// Says what became of the step `S` of a run that failed *in doubt*: the step is called `at_most_once`, its first call was
+    /// begun, and it is not known whether that did its work ([`Step::on_uncertain`](crate::step::Step::on_uncertain)). Whoever
+    /// has looked says that it finished, with what it hands on, that it failed, or that it may start again. Of several only the
+    /// first one counts.
+    ///
+    /// ```
+    /// # use prorch_core::{error::Error, model::RunId, orchestrator::Orchestrator, step::Step};
+    /// # async fn example<Pay: Step<Output = u64>>(orchestrator: &Orchestrator, run: RunId) -> Result<(), Error> {
+    /// let receipt = 4711; // as the bank's books have it
+    /// orchestrator.settle::<Pay>(run).finished(receipt).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn settle<S: Step>(&self, id: RunId) -> Settle<S> {
+        Settle::new(self.clone(), id)
     }
 
     /// The same orchestrator, for somebody: what it tells runs stands in their history

@@ -334,10 +334,12 @@ impl Member {
     }
 
     fn policy(&self, defaults: &StepPolicy) -> StepPolicy {
-        match self.many {
+        let policy = match self.many {
             Some(_) => self.options.policy_of_many(defaults),
             None => self.options.policy(defaults),
-        }
+        };
+        // A run of its own is started once anyhow: its options are those of the step by which it is undone.
+        StepPolicy { at_most_once: policy.at_most_once && self.child.is_none(), ..policy }
     }
 
     /// How it is called together with others of its step, if it can be.

@@ -8,7 +8,7 @@ use super::StepError;
 /// fields is then thrown away, and the next attempt sees what was last committed.
 pub type StepResult<T> = Result<Progress<T>, StepError>;
 
-/// How far a step has come. Made by [`finish`], [`pending`], [`pending_for`], [`wait_for_signal`] and [`cancel`].
+/// How far a step has come. Made by [`finish`], [`pending`], [`pending_for`], [`wait_for_signal`] [`cancel`] and, in `on_uncertain`, [`start_again`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Progress<T> {
@@ -26,6 +26,8 @@ pub enum Progress<T> {
         /// How long to wait at most; then the step is asked all the same.
         timeout: Option<Duration>,
     },
+    /// Nothing came of the step's first call: it may be made again.
+    StartAgain,
     /// The run should end here.
     Cancelled {
         /// Why.
@@ -72,6 +74,16 @@ pub fn pending_for<T>(after: Duration) -> StepResult<T> {
 /// None: the result is what a step's function returns.
 pub fn wait_for_signal<T>(name: impl Into<String>, timeout: impl Into<Option<Duration>>) -> StepResult<T> {
     Ok(Progress::AwaitSignal { name: name.into(), timeout: timeout.into() })
+}
+
+/// Nothing came of the step's first call, which is made at most once: it may be made again, and is at once. Only
+/// [`on_uncertain`](super::Step::on_uncertain) can know that, and only there this is an answer.
+///
+/// # Errors
+///
+/// None: the result is what a step's function returns.
+pub const fn start_again<T>() -> StepResult<T> {
+    Ok(Progress::StartAgain)
 }
 
 /// The run should end here, as cancelled.

@@ -21,7 +21,8 @@ const LONGEST_GATHER: Duration = Duration::from_secs(1);
 ///
 /// A call that a crash cut off is made again, with the state last committed and the same
 /// [`idempotency_key`](StepContext::idempotency_key): hand the key to the outside, so that the second call finds what
-/// the first one did.
+/// the first one did. Where the outside knows no such key, `at_most_once` says that the first call is made at most once: see
+/// [`on_uncertain`](Self::on_uncertain).
 ///
 /// Both functions may be plain `async fn`s. One of them must be written.
 #[diagnostic::on_unimplemented(
@@ -42,6 +43,32 @@ pub trait Step: StepDefinition {
     ///
     /// Whatever went wrong: see [`StepError`].
     fn on_start(
+        &mut self,
+        input: &Self::Input,
+        cx: &StepContext,
+    ) -> impl Future<Output = StepResult<Self::Output>> + Send {
+        let _ = (input, cx);
+        std::future::ready(Ok(Progress::Unwritten))
+    }
+
+    /// Says what became of the step's first call: asked for a step that is called `at_most_once`, when that call was begun
+    /// and its answer is not known. The process ended or lost its lease, the call took too long, panicked, or returned an
+    /// error that may be retried; or it was never made, since the process ended just before. prorch never makes it a second
+    /// time by itself.
+    ///
+    /// It looks outside, by the [`idempotency_key`](StepContext::idempotency_key) that the call had, and answers `finish` when
+    /// all is done, `pending` when it is under way (`on_continue` is called then, after the step's poll interval),
+    /// [`start_again`](super::start_again) when nothing came of it, or `fail` when it can't be done. The fields are as they were
+    /// before the call. An error is retried by the step's policy; when it has no attempts left, the run fails *in doubt*, and
+    /// a retry of the run asks again.
+    ///
+    /// Where it is not written, the run fails in doubt at once:
+    /// [`Orchestrator::settle`](crate::orchestrator::Orchestrator::settle) says then what became of the step.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong: see [`StepError`].
+    fn on_uncertain(
         &mut self,
         input: &Self::Input,
         cx: &StepContext,
@@ -151,6 +178,8 @@ pub struct StepOptions {
     pub poll: Option<Duration>,
     /// `batch(…)`.
     pub batch: BatchOptions,
+    /// `at_most_once`: the first call is not made a second time when it is not known what became of it.
+    pub at_most_once: bool,
     /// `rate = "…"`: how often the step is started, by all processes together.
     pub rate: Option<Rate>,
 }
@@ -183,6 +212,7 @@ impl StepOptions {
         deadline: None,
         poll: None,
         batch: BatchOptions::NONE,
+        at_most_once: false,
         rate: None,
     };
 
@@ -200,6 +230,7 @@ impl StepOptions {
             deadline: self.deadline.or(defaults.deadline),
             poll: self.poll.unwrap_or(defaults.poll),
             gather: Duration::ZERO,
+            at_most_once: self.at_most_once,
         }
     }
 

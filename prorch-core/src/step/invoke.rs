@@ -66,13 +66,14 @@ where
     let mut answer = match hook {
         Hook::Start => step.on_start(&input, &cx).await,
         Hook::Continue | Hook::Undo => step.on_continue(&input, &cx).await,
+        // In a box, so that the calls of other steps are no larger for it.
+        Hook::Uncertain => Box::pin(step.on_uncertain(&input, &cx)).await,
     };
     if hook == Hook::Start && matches!(answer, Ok(Progress::Unwritten)) {
         hook = Hook::Continue;
         answer = step.on_continue(&input, &cx).await;
     }
-    if matches!(answer, Ok(Progress::Unwritten)) {
-        // In a box, so that the calls of other steps are no larger for it.
+    if hook == Hook::Continue && matches!(answer, Ok(Progress::Unwritten)) {
         answer = Box::pin(ask_alone(&mut step, &input, &cx)).await;
     }
     reply(hook, answer, &step, &cx, max_payload)
@@ -86,7 +87,7 @@ pub(super) fn reply<S: Step>(
     cx: &StepContext,
     max_payload: usize,
 ) -> Reply {
-    let outcome = outcome::<S>(answer, max_payload);
+    let outcome = outcome::<S>(hook, answer, max_payload);
     settle(hook, outcome, step, cx, max_payload)
 }
 
@@ -94,7 +95,7 @@ pub(super) fn decode<S: Step>(state: Option<&Text>) -> Result<S, PayloadError> {
     state.map_or_else(|| Ok(S::default()), |state| S::decode(state))
 }
 
-fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload: usize) -> Outcome {
+fn outcome<S: Step>(hook: Hook, answer: StepResult<S::Output>, max_payload: usize) -> Outcome {
     match answer {
         Ok(Progress::Finished(output)) => match encode(&output, "output", max_payload) {
             Ok(json) => Outcome::Finished(json),
@@ -105,6 +106,11 @@ fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload:
             Outcome::AwaitSignal { name: Text::from(name), limit: timeout }
         }
         Ok(Progress::Cancelled { reason }) => Outcome::Cancelled(bounded(&reason, MAX_REASON)),
+        Ok(Progress::StartAgain) if hook == Hook::Uncertain => Outcome::StartAgain,
+        Ok(Progress::StartAgain) => Outcome::Failed(CauseKind::Error, misplaced(S::NAME)),
+        Ok(Progress::Unwritten) if hook == Hook::Uncertain => {
+            Outcome::Failed(CauseKind::InDoubt, unasked(S::NAME))
+        }
         Ok(Progress::Unwritten) => Outcome::Failed(CauseKind::Error, unwritten(S::NAME)),
         Err(error) => failure(&error, &S::OPTIONS.retry),
     }
@@ -113,6 +119,20 @@ fn outcome<S: Step>(answer: Result<Progress<S::Output>, StepError>, max_payload:
 /// What is said of a step that lacks the function that would be called.
 pub(super) fn unwritten(step: &str) -> Text {
     Text::from(format!("`{step}` answered `pending`, and has no `on_continue` to be asked by: write one"))
+}
+
+/// What is said of a step that starts again where it can't.
+pub(super) fn misplaced(step: &str) -> Text {
+    Text::from(format!(
+        "`{step}` answered `start_again`, which says what became of a call: only `on_uncertain` answers it"
+    ))
+}
+
+/// What is said of a step that can't be asked what became of it.
+fn unasked(step: &str) -> Text {
+    Text::from(format!(
+        "`{step}` has no `on_uncertain` to be asked by; say what became of it: `orchestrator.settle::<{step}>(run)`"
+    ))
 }
 
 /// What an error means under the step's policy.
@@ -153,7 +173,7 @@ fn is_empty(state: &Text) -> bool {
 /// The JSON of a value, or the outcome of having none: that fails the step for good.
 pub(crate) fn encode<T: Payload>(value: &T, what: &str, max_payload: usize) -> Result<Text, Outcome> {
     let json = value.encode().map_err(|error| {
-        Outcome::Failed(CauseKind::Error, bounded(&format!("the step's {what}: {error}"), MAX_REASON))
+        Outcome::Failed(CauseKind::Refused, bounded(&format!("the step's {what}: {error}"), MAX_REASON))
     })?;
     if json.len() > max_payload {
         let text = format!(

@@ -10,7 +10,9 @@ mod many;
 mod resources;
 mod undo;
 
-pub use answer::{Progress, StepResult, cancel, fail, finish, pending, pending_for, wait_for_signal};
+pub use answer::{
+    Progress, StepResult, cancel, fail, finish, pending, pending_for, start_again, wait_for_signal,
+};
 pub use context::StepContext;
 pub use definition::{BatchOptions, RetryOptions, Step, StepDefinition, StepOptions};
 pub use error::StepError;

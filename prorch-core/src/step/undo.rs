@@ -1,6 +1,6 @@
 //! The calls that undo a step.
 
-use super::invoke::{decode, failure, settle};
+use super::invoke::{decode, failure, misplaced, settle};
 use super::{Invocation, Progress, Reply, RetryOptions, Step, StepContext, StepError, StepResult, ask_alone};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Outcome, RunId, Text};
@@ -56,7 +56,7 @@ pub(crate) async fn undo_by<U: Step>(
     };
     let mut answer = match hook {
         Hook::Continue => step.on_continue(input, cx).await,
-        Hook::Start | Hook::Undo => step.on_start(input, cx).await,
+        Hook::Start | Hook::Uncertain | Hook::Undo => step.on_start(input, cx).await,
     };
     if hook != Hook::Continue && matches!(answer, Ok(Progress::Unwritten)) {
         answer = step.on_continue(input, cx).await;
@@ -66,6 +66,7 @@ pub(crate) async fn undo_by<U: Step>(
     }
     let outcome = match answer {
         Ok(Progress::Unwritten) => Outcome::Failed(CauseKind::Error, super::invoke::unwritten(U::NAME)),
+        Ok(Progress::StartAgain) => Outcome::Failed(CauseKind::Error, misplaced(U::NAME)),
         answer => outcome(answer, &U::OPTIONS.retry),
     };
     settle(Hook::Undo, outcome, &step, cx, max_payload)
@@ -79,6 +80,7 @@ fn outcome<T>(answer: StepResult<T>, retry: &RetryOptions) -> Outcome {
         Ok(Progress::AwaitSignal { name, timeout }) => {
             Outcome::AwaitSignal { name: Text::from(name), limit: timeout }
         }
+        Ok(Progress::StartAgain) => failure(&StepError::fatal("its undoing answered `start_again`"), retry),
         Ok(Progress::Cancelled { reason }) => {
             failure(&StepError::fatal(format!("its undoing answered `cancel`: {reason}")), retry)
         }

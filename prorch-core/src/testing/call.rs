@@ -134,6 +134,22 @@ impl<S: Step> Call<S> {
         self.settle(step, &cx, answer)
     }
 
+    /// Calls `on_uncertain`, as when it is not known what became of the first call.
+    ///
+    /// # Errors
+    ///
+    /// What the step answers; a fatal one where it is not written: then the run would fail in doubt.
+    pub async fn on_uncertain(&mut self) -> StepResult<S::Output> {
+        let (cx, mut step) = (self.context(Purpose::Step), self.copy()?);
+        let answer = match step.on_uncertain(&self.input, &cx).await {
+            Ok(Progress::Unwritten) => {
+                Err(StepError::fatal("the step has no `on_uncertain`: it is in doubt"))
+            }
+            answer => answer,
+        };
+        self.settle(step, &cx, answer)
+    }
+
     /// Calls `compensate`, as when the step handed this on, or has not finished. A step that has not written it answers
     /// that it is done.
     ///

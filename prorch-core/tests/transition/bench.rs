@@ -21,8 +21,7 @@ pub(crate) fn text(text: &str) -> Text {
 /// Three steps: two attempts, one second apart at first, a poll every five seconds, no deadline.
 pub(crate) fn plan() -> Plan {
     let retry = RetryPolicy { max_attempts: 2, first_delay: seconds(1), max_delay: seconds(8) };
-    let policy =
-        StepPolicy { retry, timeout: seconds(60), deadline: None, poll: seconds(5), gather: Duration::ZERO };
+    let policy = StepPolicy { retry, timeout: seconds(60), poll: seconds(5), ..StepPolicy::DEFAULT };
     let names = ["generate", "transfer", "notify"];
     let stages = names.map(|name| one(text(name), policy)).into();
     Plan { definition: definition_key("backup", names), stages, undo: UndoOn::NEVER }

@@ -10,7 +10,7 @@ use crate::bench::{
 };
 use crate::rates;
 use crate::stages::{self, member};
-use crate::undo;
+use crate::{doubt, undo};
 
 const BEGIN: &str = "<!-- chart: begin -->\n";
 const END: &str = "<!-- chart: end -->";
@@ -25,8 +25,10 @@ const fn after(kind: EventKind) -> Option<EventKind> {
         Spawn => Ticked,
         Ticked => Errored,
         Errored => Failed,
-        Failed => Cancelled,
-        Cancelled => Begun,
+        Failed => StartAgain,
+        StartAgain => Cancelled,
+        Cancelled => Intended,
+        Intended => Begun,
         Begun => Opened,
         Opened => ChildFinished,
         ChildFinished => ChildFailed,
@@ -39,7 +41,8 @@ const fn after(kind: EventKind) -> Option<EventKind> {
         Cancel => Pause,
         Pause => Resume,
         Resume => Retry,
-        Retry => Remove,
+        Retry => Verdict,
+        Verdict => Remove,
         Remove => return None,
     })
 }
@@ -223,6 +226,10 @@ fn chart() -> String {
         let cells = Status::ALL.map(|status| format!(" {} |", undo::cell(status, run, event.clone())));
         table += &format!("| {what} |{}\n", cells.concat());
     }
+    for (what, before, event) in doubt::rows() {
+        let cells = Status::ALL.map(|status| format!(" {} |", doubt::cell(status, before, event.clone())));
+        table += &format!("| {what} |{}\n", cells.concat());
+    }
     table
 }
 
@@ -259,7 +266,9 @@ fn first(event: &Event) -> Event {
 
 #[test]
 fn every_kind_of_event_is_a_row() {
-    let rows: Vec<EventKind> = rows().iter().chain(&wide_rows()).map(|(_, _, event)| event.kind()).collect();
+    let of_doubt = doubt::rows().into_iter().map(|(_, _, event)| event.kind());
+    let rows: Vec<EventKind> =
+        rows().iter().chain(&wide_rows()).map(|(_, _, event)| event.kind()).chain(of_doubt).collect();
     let mut kind = Some(EventKind::Finished);
     while let Some(this) = kind {
         assert!(rows.contains(&this), "{this:?} is in no row of the chart");

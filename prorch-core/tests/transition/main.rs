@@ -11,4 +11,5 @@ mod stages;
 mod rates;
 mod restart;
 mod undo;
+mod doubt;
 mod walk;

@@ -80,6 +80,7 @@ fn step(
     });
     let wait = function.sig.asyncness.map(|_| quote_spanned!(place=> .await));
     let compensate = options.compensate.as_ref().map(|path| compensate(private, path));
+    let on_uncertain = options.on_uncertain.as_ref().map(|path| on_uncertain(private, path));
     let private = placed(private.clone(), place);
     quote_spanned! {place=>
         impl #private::Step for #ident {
@@ -96,6 +97,7 @@ fn step(
             }
 
             #compensate
+            #on_uncertain
         }
     }
 }
@@ -113,6 +115,22 @@ fn compensate(private: &TokenStream, path: &Path) -> TokenStream {
             #cx: &#private::StepContext,
         ) -> #private::StepResult<()> {
             #path(#input, #output, #cx).await
+        }
+    }
+}
+
+/// The step's `on_uncertain`, likewise.
+fn on_uncertain(private: &TokenStream, path: &Path) -> TokenStream {
+    let place = Span::call_site().located_at(path.span());
+    let [input, cx] = ["input", "cx"].map(|name| Ident::new(name, Span::mixed_site()));
+    let private = placed(private.clone(), place);
+    quote_spanned! {place=>
+        async fn on_uncertain(
+            &mut self,
+            #input: &<Self as #private::Step>::Input,
+            #cx: &#private::StepContext,
+        ) -> #private::StepResult<<Self as #private::Step>::Output> {
+            #path(#input, #cx).await
         }
     }
 }

@@ -144,6 +144,7 @@ fn said(private: &TokenStream, options: &GoodOptions) -> Option<TokenStream> {
         field("timeout", options.timeout.map(duration)),
         field("deadline", options.deadline.map(duration)),
         field("poll", options.poll.map(duration)),
+        options.at_most_once.then(|| quote!(at_most_once: true)),
     ]
     .into_iter()
     .flatten()

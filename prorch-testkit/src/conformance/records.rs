@@ -23,6 +23,7 @@ fn full(stage: u32) -> StepRecord {
         progress: Some(StepProgress { done: 3, total: u64::MAX >> 1 }),
         metadata: [("host".to_owned(), json!({"name": "a", "cores": [1, 2]}))].into(),
         child: Some(Child { run: id(77), generation: 3 }),
+        intent: Some(at(3)),
         entered_at: at(1),
         ended_at: Some(at(2)),
         ..record(stage, 0)
@@ -80,6 +81,7 @@ pub async fn the_state_of_a_run_is_kept_as_it_was_written<R: Repository>(bench: 
         CauseKind::Refused,
         CauseKind::Cancelled,
         CauseKind::Undo,
+        CauseKind::InDoubt,
     ];
     for kind in kinds {
         let cause = Cause { step: Some(Text::from("transfer")), kind, text: Text::from("it's \"gone\"") };

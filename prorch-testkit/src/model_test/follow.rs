@@ -5,6 +5,7 @@
 use prorch_core::model::{CauseKind, Mail, Status, StepRecord};
 use prorch_core::repository::{Repository, RunId, StoredRun};
 
+use super::journal::is_by_cap;
 use super::oracle::{Heard, Told};
 use super::script::{Name, Script, Then};
 use super::shapes::{Form, LISTS, Node, Shape};
@@ -160,7 +161,7 @@ impl<R: Repository> Follow<'_, R> {
 
     fn has_failed(&self, members: &[Member<'_>]) -> Is {
         let cause = self.stored.run.state.cause.as_ref().ok_or("it failed without a cause")?;
-        if cause.kind == CauseKind::Crash {
+        if is_by_cap(cause.kind) {
             return Ok(());
         }
         let is_it = |member: &&Member<'_>| {

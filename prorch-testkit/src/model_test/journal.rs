@@ -163,7 +163,7 @@ impl Journal {
                 life.ends.push(state.status);
             }
             (life.status, life.paused) = (state.status, state.paused && knows_all);
-            let by_cap = state.cause.as_ref().is_some_and(|cause| cause.kind == CauseKind::Crash);
+            let by_cap = state.cause.as_ref().is_some_and(|cause| is_by_cap(cause.kind));
             let crashes = if life.is_line { life.cut_offs } else { life.all_cut_offs };
             if by_cap && crashes < CRASH_CAP {
                 self.is_wrong(format!("P5: run {} is failed after {crashes} crashes", update.run));
@@ -201,9 +201,21 @@ impl Journal {
         if old.as_ref().is_some_and(|old| !may_change(old.status)) {
             self.is_wrong(format!("P2: {} of run {run} has ended and is written again", record.name));
         }
+        let had_errors = old.as_ref().map_or(0, |old| old.written.errors);
+        let goes_on =
+            old.as_ref().filter(|old| record.intent.is_some() && old.written.intent == record.intent);
+        let (called_once, says_again) =
+            goes_on.map_or((false, false), |old| (old.called_once, old.says_again));
+        let is_free = record.status == Status::Created && record.intent.is_none();
+        if old.as_ref().is_some_and(|old| is_free && old.called_once && !old.says_again) {
+            self.is_wrong(format!(
+                "P5: {} of run {run} may be called again, and nobody said so",
+                record.name
+            ));
+        }
         let before = if reopens { done.clone() } else { old.map(|old| old.done).unwrap_or_default() };
         if done.calls == before.calls && done.heard == before.heard {
-            if record.errors > 0 && record.is_open() {
+            if record.errors > had_errors && record.is_open() {
                 (life.attempts, life.cut_offs) = (life.attempts + 1, 0);
             }
         } else if let Some(why) = self.answer(run, record, &before, &done, heard) {
@@ -212,7 +224,8 @@ impl Journal {
             (life.attempts, life.cut_offs) = (0, 0);
         }
         let written = record.clone();
-        let seen = RecordSeen { name: record.name.clone(), status: record.status, done, written };
+        let (name, status) = (record.name.clone(), record.status);
+        let seen = RecordSeen { name, status, done, written, called_once, says_again };
         life.records.insert(record.position, seen);
     }
 
@@ -265,6 +278,12 @@ impl Journal {
             self.is_wrong(format!("P8: run {} heard {heard:?}, and {signals:?} are taken", update.run));
         }
     }
+}
+
+/// Whether a run ended like this because it was cut off too often; in a first call that is made at most once that leaves it in
+/// doubt, and nothing else does here.
+pub(super) const fn is_by_cap(kind: CauseKind) -> bool {
+    matches!(kind, CauseKind::Crash | CauseKind::InDoubt)
 }
 
 /// What no other run may have.

@@ -44,6 +44,10 @@ pub(super) struct RecordSeen {
     pub(super) done: Done,
     /// As it was written last.
     pub(super) written: StepRecord,
+    /// Whether the first call was made that is written down.
+    pub(super) called_once: bool,
+    /// Whether the step said since that it may be made again.
+    pub(super) says_again: bool,
 }
 
 /// A message that came in.
@@ -123,6 +127,12 @@ impl Life {
             .iter()
             .find(|(at, record)| is_called(label, &record.name, **at))
             .map(|(_, record)| record)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn called_mut(&mut self, label: &str) -> Option<&mut RecordSeen> {
+        let mut records = self.records.iter_mut();
+        records.find(|(at, record)| is_called(label, &record.name, **at)).map(|(_, record)| record)
     }
 
     /// The signals of a name that wait.

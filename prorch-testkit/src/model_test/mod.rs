@@ -11,6 +11,7 @@
 //! | P2 | a step whose end was committed is not called, and its record not written, again |
 //! | P3 | who may not changes nothing; each answer is committed once, on top of the one before; attempts count |
 //! | P4 | nobody asks the store without end while no time passes |
+//! | P5 | a first call that is made at most once is stored before, and made again only when the step said that it may be |
 //! | P8 | signals are taken once, in order, with what heard them; what was acknowledged came in; an end is told once |
 //! | P9 | nothing is called, and nothing changes, after a cancel or a pause that was done; a cancel goes down |
 //! | P10 | two starts with one key are one run, and so are two starts by one record |

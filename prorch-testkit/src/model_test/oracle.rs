@@ -6,6 +6,7 @@ use prorch_core::model::{CauseKind, Status};
 use prorch_core::repository::StoredRun;
 
 use super::action::Mend;
+use super::journal::is_by_cap;
 use super::script::{Name, Script, Then};
 use super::shapes::Shape;
 use super::step::{Handed, NAMES};
@@ -62,7 +63,7 @@ impl End {
         let step = cause.and_then(|cause| cause.step.as_ref()).and_then(|step| named(step));
         match state.status {
             Status::Finished => serde_json::from_str(state.output.as_ref()?).ok().map(Self::Finished),
-            Status::Failed if cause?.kind == CauseKind::Crash => Some(Self::Crashed),
+            Status::Failed if is_by_cap(cause?.kind) => Some(Self::Crashed),
             Status::Failed if cause?.kind == CauseKind::Error => step.map(Self::Failed),
             Status::Cancelled => Some(Self::Cancelled(step)),
             Status::Created | Status::Pending if stored.run.lease.is_some() => None,

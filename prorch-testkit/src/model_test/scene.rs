@@ -46,6 +46,17 @@ impl Scene {
         (call, *nth)
     }
 
+    /// A first call that is made at most once begins.
+    pub(super) fn begin_once(&self, cx: &StepContext) {
+        self.journal(|journal| journal.begun_once(cx));
+    }
+
+    /// A step is asked what became of its first call, of which so many answers were committed before. It says that nothing
+    /// did.
+    pub(super) fn ask(&self, cx: &StepContext, answers: usize) {
+        self.journal(|journal| journal.asked(cx, answers));
+    }
+
     /// Waits until the call is told to go on.
     pub(super) async fn hold(&self, run: RunId, call: u64) {
         let mut released = self.released.subscribe();
@@ -92,6 +103,36 @@ impl Journal {
         self.wrong.extend(wrongs.iter().map(|why| format!("{why}: {label} of run {run} is called")));
         self.calls.push(CallSeen { run, label, committed: false });
         number
+    }
+
+    /// A first call begins: it was written down, and none was made since.
+    fn begun_once(&mut self, cx: &StepContext) {
+        let (run, label) = (cx.run_id(), label(cx));
+        let record = self.lives.get_mut(&run).and_then(|life| life.called_mut(&label));
+        let why = match record {
+            Some(record) if record.written.intent.is_none() => {
+                "it is called for the first time, and that is not stored"
+            }
+            Some(record) if record.called_once => {
+                "its first call is made a second time, and nobody said that it may be"
+            }
+            Some(record) => {
+                record.called_once = true;
+                return;
+            }
+            None => "it is called for the first time, and its record is not stored",
+        };
+        self.wrong.push(format!("P5: {why}: {label} of run {run}"));
+    }
+
+    fn asked(&mut self, cx: &StepContext, answers: usize) {
+        let (run, label) = (cx.run_id(), label(cx));
+        let mut wrongs = self.wrongs_of_a_call(cx, &label, answers);
+        match self.lives.get_mut(&run).and_then(|life| life.called_mut(&label)) {
+            Some(record) if record.written.is_in_doubt() => record.says_again = true,
+            _ => wrongs.push("P5: it is not in doubt".into()),
+        }
+        self.wrong.extend(wrongs.iter().map(|why| format!("{why}: {label} of run {run} is asked")));
     }
 
     fn wrongs_of_a_call(&self, cx: &StepContext, label: &str, answers: usize) -> Vec<String> {

@@ -81,9 +81,14 @@ const OPTIONS: StepOptions = StepOptions {
     ..StepOptions::NONE
 };
 
+/// The first calls of these are made at most once: of those with an odd number.
+const fn is_once(step: usize) -> bool {
+    step % 2 == 1
+}
+
 impl<const N: usize> StepDefinition for Scripted<N> {
     const NAME: &'static str = NAMES[N];
-    const OPTIONS: StepOptions = OPTIONS;
+    const OPTIONS: StepOptions = StepOptions { at_most_once: is_once(N), ..OPTIONS };
 }
 
 impl<const N: usize> Step for Scripted<N> {
@@ -91,7 +96,15 @@ impl<const N: usize> Step for Scripted<N> {
     type Output = Handed;
 
     async fn on_start(&mut self, given: &Handed, cx: &StepContext) -> StepResult<Handed> {
+        if is_once(N) {
+            cx.resource::<Arc<Scene>>()?.begin_once(cx);
+        }
         self.state.call(N, given, cx, |handed| handed).await
+    }
+
+    async fn on_uncertain(&mut self, _: &Handed, cx: &StepContext) -> StepResult<Handed> {
+        cx.resource::<Arc<Scene>>()?.ask(cx, self.state.calls.len());
+        Ok(Progress::StartAgain)
     }
 
     async fn on_continue(&mut self, given: &Handed, cx: &StepContext) -> StepResult<Handed> {

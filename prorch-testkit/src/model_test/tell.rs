@@ -1,11 +1,12 @@
 //! Somebody tells runs things, and hears what became of it.
 
 use prorch_core::error::Error;
-use prorch_core::model::{CauseKind, Status};
+use prorch_core::model::Status;
 use prorch_core::orchestrator::Told as Answer;
 use prorch_core::repository::Repository;
 
 use super::action::Mend;
+use super::journal::is_by_cap;
 use super::oracle::Heard;
 use super::script::Name;
 use super::world::World;
@@ -71,7 +72,7 @@ impl<R: Repository> World<R> {
             // What it was told before is dropped, or came too late.
             (told.cancel, told.pause) =
                 (Heard::No, if told.pause == Heard::No { Heard::No } else { Heard::Perhaps });
-            if state.cause.is_some_and(|cause| cause.kind == CauseKind::Crash) {
+            if state.cause.is_some_and(|cause| is_by_cap(cause.kind)) {
                 told.mended |= mend == Mend::Yes;
             } else {
                 told.retries.push(mend);

@@ -1,0 +1,63 @@
+//! Steps that are called at most once in groups and lists, and where what was done is undone.
+
+use prorch::Status;
+use prorch::prelude::*;
+use prorch::repository::{CauseKind, UndoPhase};
+
+use crate::bank::{Bank, Bench, First, LookUp, Pay, Payment, blind, entry};
+
+#[pipeline(steps = [[Pay, blind], count])]
+struct Both;
+
+#[step]
+async fn count((one, other): (String, String)) -> StepResult<usize> {
+    finish(one.len() + other.len())
+}
+
+#[tokio::test]
+async fn members_of_a_group_are_in_doubt_each_for_itself() {
+    let bench = Bench::new::<Both>();
+    let id = bench.start::<Both>(Payment { first: First::PaysAndErrs, look_up: LookUp::Tells }).await;
+    bench.to_the_end().await;
+    assert_eq!(bench.end(id).await.1.unwrap().step.as_deref(), Some("blind"));
+    assert_eq!(bench.record(id, 0, 0).await.status, Status::Finished, "that one could be asked");
+    bench.orchestrator.settle::<blind>(id).finished("paid".to_owned()).await.unwrap();
+    bench.to_the_end().await;
+    assert_eq!(bench.end(id).await.0, Status::Finished);
+    assert!(bench.bank.take().values().all(|entry| (entry.called, entry.paid) == (1, 1)));
+}
+
+/// Taken back by the key that it was paid under.
+#[step(at_most_once, retry(backoff = "1s..1s"))]
+struct PayBack;
+
+impl Step for PayBack {
+    type Input = Payment;
+    type Output = String;
+
+    async fn on_start(&mut self, payment: &Payment, cx: &StepContext) -> StepResult<String> {
+        cx.resource::<Bank>()?.first(payment.first, cx).await
+    }
+
+    async fn compensate(&mut self, _: &Payment, output: Option<&String>, cx: &StepContext) -> StepResult<()> {
+        cx.set_metadata("taken back", format!("{} {}", cx.step_key(), output.is_some()));
+        finish(())
+    }
+}
+
+#[pipeline(steps = [PayBack], on_failure = compensate)]
+struct PayingBack;
+
+#[tokio::test]
+async fn a_step_in_doubt_is_undone_like_one_that_failed() {
+    let bench = Bench::new::<PayingBack>();
+    let id = bench.start::<PayingBack>(Payment { first: First::PaysAndErrs, look_up: LookUp::Tells }).await;
+    bench.to_the_end().await;
+    let state = bench.stored(id).await.run.state;
+    assert_eq!((state.status, state.undo_phase()), (Status::Failed, Some(UndoPhase::Undone)));
+    assert_eq!(state.cause.unwrap().kind, CauseKind::InDoubt);
+    assert_eq!(state.metadata["taken back"], format!("{id}:PayBack false"));
+    assert_eq!(bench.bank.only(), entry(1, 1, 0, 0));
+    let refused = bench.orchestrator.settle::<PayBack>(id).start_again().await.unwrap_err();
+    assert!(refused.to_string().contains("undone; restart it"), "{refused}");
+}
