@@ -203,8 +203,8 @@ struct Checking;
 /// The worker is cut off from its store while it calls, and another one takes the run over.
 #[tokio::test]
 async fn a_lease_that_is_lost_in_the_call_leaves_it_to_be_asked_about() {
-    let (inner, bank) = (Arc::new(MemoryRepository::new()), Bank::default());
-    let (lost, clock) = (FaultyRepository::told(inner.clone()), ManualClock::default());
+    let (inner, bank) = (MemoryRepository::new(), Bank::default());
+    let (lost, clock) = (FaultyRepository::told(Arc::new(inner.clone())), ManualClock::default());
     let build = |builder: prorch::OrchestratorBuilder| {
         builder.clock(clock.clone()).resource(bank.clone()).pipeline::<Paying>().build().unwrap()
     };
