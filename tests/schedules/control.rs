@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prorch::prelude::*;
 use prorch::repository::{Filter, MemoryRepository, NewRun, Repository, StoredRun};
-use prorch::{Error, Missed, Status};
+use prorch::{Error, Missed, Retention, Status};
 use prorch_testkit::ManualClock;
 
 use crate::bench::{HOUR, MINUTE, Note, note, orchestrator, runs, ticks, time};
@@ -170,6 +170,36 @@ async fn a_change_counts_from_now_on_and_where_the_ticks_stay_none_is_forgotten(
         "it was missed, and is not forgotten"
     );
     assert_eq!(&*runs(&orchestrator, "s").await[0].input, "3");
+}
+
+#[tokio::test]
+async fn a_tick_whose_run_is_removed_never_fires_again() {
+    let clock = ManualClock::default();
+    let orchestrator = orchestrator(MemoryRepository::new(), &clock);
+    orchestrator.schedule::<Note>("s", "0 * * * *", 1).missed(Missed::All(10)).await.unwrap();
+    for _ in 0..3 {
+        pass(&orchestrator, &clock, HOUR).await;
+    }
+    clock.advance(MINUTE);
+    let removed = orchestrator.prune(Retention::new().older_than(Duration::ZERO)).await.unwrap();
+    assert_eq!(removed.runs, 3, "and the schedule stays");
+    pass(&orchestrator, &clock, HOUR).await;
+    assert_eq!(ticks(&orchestrator, "s").await, ["2026-01-01T04:00:00Z"]);
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_made_again_when_all_is_removed_begins_anew() {
+    let clock = ManualClock::default();
+    let orchestrator = orchestrator(MemoryRepository::new(), &clock);
+    for _ in 0..2 {
+        orchestrator.schedule::<Note>("s", "0 * * * *", 1).missed(Missed::All(10)).await.unwrap();
+        pass(&orchestrator, &clock, HOUR).await;
+        orchestrator.delete_schedule("s").await.unwrap();
+        assert_eq!(ticks(&orchestrator, "s").await.len(), 1);
+        clock.advance(MINUTE);
+        let removed = orchestrator.prune(Retention::new().older_than(Duration::ZERO)).await.unwrap();
+        assert_eq!(removed.runs, 2);
+    }
 }
 
 #[tokio::test]
