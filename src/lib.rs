@@ -3,6 +3,7 @@
     not(all(feature = "macros", feature = "sqlite")),
     doc = "Durable pipelines of steps, as a library."
 )]
+#![cfg_attr(all(feature = "macros", feature = "sqlite", feature = "cron"), doc = include_str!("../docs/schedules.md"))]
 
 #[cfg(feature = "macros")]
 pub use prorch_macros::{pipeline, step};
@@ -11,7 +12,11 @@ pub use prorch_core::config::{History, OrchestratorConfig, Retention};
 pub use prorch_core::engine::{LeftRun, PassReport, PruneReport};
 pub use prorch_core::error::Error;
 pub use prorch_core::flow::Anything;
+#[cfg(feature = "cron")]
+pub use prorch_core::model::{Missed, Overlap};
 pub use prorch_core::model::{NoRestart, NoVerdict, RetryPolicy, RunId, Status};
+#[cfg(feature = "cron")]
+pub use prorch_core::orchestrator::{NewSchedule, Schedule};
 pub use prorch_core::orchestrator::{
     Orchestrator, OrchestratorBuilder, Restart, Restarted, RunHandle, RunHistory, Settle, Start, Told,
 };

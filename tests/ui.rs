@@ -5,4 +5,6 @@ fn mistakes_are_told_once_and_where_they_were_made() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/ui/fail/*.rs");
     cases.pass("tests/ui/pass/*.rs");
+    #[cfg(feature = "cron")]
+    cases.compile_fail("tests/ui/cron/*.rs");
 }

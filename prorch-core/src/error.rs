@@ -122,6 +122,28 @@ pub enum Error {
         second: &'static str,
     },
 
+    /// The name of a pipeline is one that prorch keeps for itself.
+    #[error(
+        "the pipeline `{name}` in `{declared_in}`: names that begin with `prorch.` are prorch's own; give it another one by \
+         `#[pipeline(name = \"…\", steps = […])]`"
+    )]
+    ReservedName {
+        /// The name.
+        name: &'static str,
+        /// The module that declares it.
+        declared_in: &'static str,
+    },
+
+    /// A schedule makes no sense, or there is none of that name.
+    #[cfg(feature = "cron")]
+    #[error("the schedule `{name}`: {why}")]
+    Schedule {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what to write.
+        why: String,
+    },
+
     /// There is nothing that a worker could run.
     #[error(
         "this worker knows no pipeline: write `.pipeline::<MyPipeline>()` where the orchestrator is built, or, when the \

@@ -6,6 +6,8 @@ pub mod payload;
 pub mod flow;
 pub mod step;
 pub mod pipeline;
+#[cfg(feature = "cron")]
+mod schedule;
 pub mod registry;
 pub mod clock;
 pub mod config;

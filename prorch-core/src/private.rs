@@ -12,6 +12,8 @@ pub use crate::pipeline::{
     Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Member, Pipeline, PipelineDefinition, Run,
     Stage, UndoOn,
 };
+#[cfg(feature = "cron")]
+pub use crate::pipeline::{Declared, Missed, Overlap, default_input, scheduled_input};
 pub use crate::registry::{PIPELINES, STEPS, StepEntry};
 pub use crate::step::{
     Answered, BatchOptions, ResourceType, RetryOptions, Step, StepContext, StepDefinition, StepError,

@@ -3,6 +3,8 @@
 use proc_macro2::Span;
 use syn::{Attribute, DeriveInput, Ident, LitInt, LitStr, Path, Signature, Type, Visibility};
 
+use crate::schedule::Schedule;
+
 /// The options of `#[step(…)]`.
 #[derive(Default)]
 pub(crate) struct StepOptions {
@@ -63,6 +65,7 @@ pub(crate) struct PipelineOptions {
     pub(crate) aliases: Vec<Alias>,
     pub(crate) on_failure: Option<Compensate>,
     pub(crate) on_cancel: Option<Compensate>,
+    pub(crate) schedule: Schedule,
     pub(crate) max_running: Option<CapOption>,
     pub(crate) max_calls: Option<CapOption>,
 }

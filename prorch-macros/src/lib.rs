@@ -5,6 +5,7 @@ mod duration;
 mod types;
 mod options;
 mod parse;
+mod schedule;
 mod valid;
 mod expand;
 
@@ -145,158 +146,9 @@ use crate::valid::Errors;
 ///
 /// Durations are numbers with units, the larger before the smaller: `500ms`, `30s`, `5m`, `2h`, `1d`, `1m30s`.
 ///
-/// # Asking about many at once
+#[doc = include_str!("polls.md")]
 ///
-/// A step that waits for something which can be asked about for many at a time writes
-/// `Step::on_continue_many`, instead of `on_continue` or beside it. Here four runs wait
-/// for jobs, and one request tells how all of them are going:
-///
-/// ```
-/// use prorch::prelude::*;
-///
-/// /// Where the jobs run.
-/// struct Farm;
-///
-/// impl Farm {
-///     /// One request, for however many jobs.
-///     async fn are_done(&self, jobs: &[u64]) -> Result<Vec<bool>, std::io::Error> {
-///         Ok(jobs.iter().map(|job| *job < 100).collect())
-///     }
-/// }
-///
-/// #[step(poll = "30s", batch(max = 500))]
-/// struct Render {
-///     job: u64,
-/// }
-///
-/// impl Step for Render {
-///     type Input = u64;
-///     type Output = u64;
-///
-///     async fn on_start(&mut self, scene: &u64, _: &StepContext) -> StepResult<u64> {
-///         self.job = scene * 10; // what the farm calls it
-///         pending()
-///     }
-///
-///     async fn on_continue_many(
-///         waiting: &mut [Waiting<'_, Self>],
-///         cx: &BatchContext,
-///     ) -> Result<(), StepError> {
-///         let jobs: Vec<u64> = waiting.iter().map(|one| one.step.job).collect();
-///         let done = cx.resource::<Farm>()?.are_done(&jobs).await?;
-///         for (one, done) in waiting.iter_mut().zip(done) {
-///             if done {
-///                 one.settle(finish(one.step.job)); // the others are asked again
-///             }
-///         }
-///         Ok(())
-///     }
-/// }
-///
-/// #[pipeline(steps = [Render])]
-/// struct Film;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let repository = prorch::repository::MemoryRepository::new();
-/// let orchestrator = Orchestrator::builder(repository).resource(Farm).pipeline::<Film>().build()?;
-/// for scene in [1, 2, 3, 70] {
-///     orchestrator.start::<Film>(scene).await?;
-/// }
-/// let report = orchestrator.execute_pipelines().await?;
-/// assert_eq!((report.finished, report.waiting), (3, 1), "three are done, scene 70 is not");
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # At most once
-///
-/// A call that a crash cut off is made again, with the same idempotency key. Where the outside knows no such keys, that may do
-/// something twice. Of a step that is `at_most_once` the first call (`on_start`, or `on_continue` where that is not written) is
-/// written down before it is made, in a commit of its own, and prorch never makes it a second time. When it is not known what
-/// became of it, `Step::on_uncertain` is asked: it looks outside, and answers what it finds. What is called after a `pending`
-/// that was stored is retried like any call.
-///
-/// | what happened to the first call | what follows |
-/// |---|---|
-/// | the process ended, or lost its lease | uncertain |
-/// | it took too long, panicked, or returned an error that may be retried | uncertain, after the step's backoff |
-/// | it returned a fatal error | the step fails |
-/// | it finished, cancelled or answered `pending` | as ever |
-///
-/// *Uncertain* means that `on_uncertain` is asked. It answers `finish`, `pending`, `fail`, or `start_again()`, and only then the
-/// first call is made anew, as long as the step has attempts. Its own errors are retried. When it has no attempts left, or is
-/// not written, the run fails *in doubt*, and waits for somebody who says what became of the step: `orchestrator.settle`.
-///
-/// ```
-/// use std::collections::HashMap;
-/// use std::sync::Mutex;
-///
-/// use prorch::prelude::*;
-///
-/// /// Pays as often as it is told to, and keeps books by the text of each payment.
-/// #[derive(Default)]
-/// struct Bank(Mutex<HashMap<String, u64>>);
-///
-/// impl Bank {
-///     fn pay(&self, text: String, amount: u64) -> Result<u64, std::io::Error> {
-///         self.0.lock().unwrap().insert(text, amount);
-///         Err(std::io::Error::other("the line was cut before the bank answered"))
-///     }
-///
-///     fn find(&self, text: &str) -> Option<u64> {
-///         self.0.lock().unwrap().get(text).copied()
-///     }
-/// }
-///
-/// #[step(at_most_once)]
-/// struct Pay;
-///
-/// impl Step for Pay {
-///     type Input = u64;
-///     type Output = u64;
-///
-///     async fn on_start(&mut self, amount: &u64, cx: &StepContext) -> StepResult<u64> {
-///         finish(cx.resource::<Bank>()?.pay(cx.idempotency_key().to_string(), *amount)?)
-///     }
-///
-///     async fn on_uncertain(&mut self, _: &u64, cx: &StepContext) -> StepResult<u64> {
-///         match cx.resource::<Bank>()?.find(&cx.idempotency_key().to_string()) {
-///             Some(paid) => finish(paid),
-///             None => start_again(),
-///         }
-///     }
-/// }
-///
-/// #[step(at_most_once)]
-/// async fn send_letter(paid: u64) -> StepResult<String> {
-///     Err(format!("the printer jams at a receipt for {paid}").into()) // and nobody can ask it
-/// }
-///
-/// #[pipeline(steps = [Pay, send_letter])]
-/// struct Payment;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// # let (repository, clock) = (prorch::repository::MemoryRepository::new(), prorch::testing::ManualClock::default());
-/// # let builder = Orchestrator::builder(repository).clock(clock.clone());
-/// let orchestrator = builder.resource(Bank::default()).pipeline::<Payment>().build()?;
-/// let run = orchestrator.start::<Payment>(25).await?;
-/// # for _ in 0..4 {
-/// #     orchestrator.execute_pipelines().await?;
-/// #     clock.advance(std::time::Duration::from_secs(1));
-/// # }
-/// let in_doubt = run.wait().await.unwrap_err();
-/// assert!(in_doubt.to_string().contains("at step `send_letter`: in doubt"), "{in_doubt}");
-///
-/// // Somebody finds the letter in the printer.
-/// orchestrator.settle::<send_letter>(run.id()).finished("sent by hand".to_owned()).await?;
-/// assert_eq!(run.wait().await?, "sent by hand");
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Every step is listed by `prorch::steps()`; whether a pipeline uses it or not.
+#[doc = include_str!("at_most_once.md")]
 #[proc_macro_attribute]
 pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     step_tokens(options.into(), item.into()).into()
@@ -393,6 +245,10 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// | `on_cancel = compensate` | the same when a run is cancelled | it ends at once |
 /// | `max_running = 3`, or `max_running(3, per = "tenant")` | how many of its runs have begun and not ended, waits included, over all processes: in all, or for each value pinned to them by `.metadata("tenant", …)` | any number |
 /// | `max_calls = 8`, or `max_calls(8, per = "tenant")` | how many of its runs are worked on at a time, over all processes; one that waits is not | any number |
+/// | `schedule = "0 3 * * *", timezone = "Europe/Madrid"` | a run is started at each tick of this cron expression in this time zone (feature `cron`) | none; UTC |
+/// | `missed = skip`, `missed = all(10)` | what becomes of ticks that no worker came to within a minute | `latest`: the latest fires |
+/// | `overlap = skip` | a tick does not fire while the run of the one before goes on | `allow` |
+/// | `schedule_input = expression` | what a scheduled run is started with | the type's `Default` |
 /// | `aliases("Old" = New)` | names that steps of the list had before, for runs that were started then | none |
 /// | `version = 2` | which version of the pipeline it is: runs of another one are not gone on with by this one | 1 |
 /// | `crate = ::durable` | the path of prorch, where it has another name | `::prorch` |
@@ -420,94 +276,9 @@ pub fn step(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> 
 /// pub struct Backup;
 /// ```
 ///
-/// # Limits
+#[doc = include_str!("limits.md")]
 ///
-/// With `max_running`, `max_calls`, and a step's `rate`, the repository holds back what would be too much, over all processes
-/// that work on it: exactly, whatever crashes. A run that meets a full limit waits, costs nothing meanwhile, and goes on when
-/// one that has what it needs gives it back: the most urgent first, the longest due among those.
-///
-/// * A run counts as running from when it is first worked on to its end: also while it waits, is paused, undone, or its
-///   worker has crashed.
-/// * `per = "tenant"` counts for each value by itself. Runs without that value count together; one that another run starts has
-///   the value of that.
-/// * A run does not wait for the `max_running` under which a run above it counts: it belongs to that, and does not count.
-/// * A rate is for steps that stand alone in their stage. Each attempt of a start counts, and one that a crash cuts off is
-///   used up. For a list write `each(run(Other))`, where `Other` begins with the step.
-/// * What a program declares counts for its claims: where two builds declare different numbers, what runs goes on, and each
-///   begins runs by its own number.
-///
-/// ```
-/// use prorch::prelude::*;
-///
-/// #[step(rate = "10/s")]
-/// async fn send(letter: String) -> StepResult<usize> {
-///     finish(letter.len())
-/// }
-///
-/// #[pipeline(steps = [send], max_running(2, per = "tenant"), max_calls = 8)]
-/// struct Mail;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let orchestrator = Orchestrator::builder(SqliteRepository::open_in_memory()?).pipeline::<Mail>().build()?;
-/// let run = orchestrator.start::<Mail>("hello".to_owned()).metadata("tenant", "acme").await?;
-/// orchestrator.run_until(run.wait()).await?;
-/// assert_eq!(run.wait().await?, 5);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Undoing
-///
-/// With `on_failure = compensate` a run that fails does not end at once: its steps are undone, the last one first, by
-/// their `compensate`, and then it fails for what it has failed for. With `on_cancel = compensate` the same is done when it
-/// is cancelled. Each undoing is stored like a step's call, is retried by the step's policy, and may answer `pending`; a
-/// crash costs no more than the call that was under way.
-///
-/// * Every step that the run came to is undone, the one that failed and those that were cancelled too: without an
-///   `output`, since it is not known how far they came.
-/// * Members of a group are undone side by side, those of a list from its end, so many at a time as it is gone through (16
-///   at the most).
-/// * A run that a step started is cancelled first if it is under way, and waited for; it is undone by what its own pipeline
-///   says. One that has finished stays what it is: `run(Other, undo = TakeBack)` names the step that takes back what it
-///   did, which is given `(Input, Option<Output>)` of that pipeline, and `run(Other, undo = nothing)` says that there is
-///   nothing to take back.
-/// * A step that can't be undone ends it: the run fails, names what is not undone, and those before it are not tried. An
-///   operator's retry tries again; a run that was undone can only be restarted, from its first step.
-///
-/// ```
-/// use prorch::prelude::*;
-/// use std::sync::Mutex;
-///
-/// static SEATS: Mutex<u32> = Mutex::new(10);
-///
-/// #[step(compensate = give_back)]
-/// async fn reserve(seats: u32) -> StepResult<u32> {
-///     *SEATS.lock().unwrap() -= seats;
-///     finish(seats)
-/// }
-///
-/// async fn give_back(_: &u32, reserved: Option<&u32>, _: &StepContext) -> StepResult<()> {
-///     *SEATS.lock().unwrap() += reserved.copied().unwrap_or_default();
-///     finish(())
-/// }
-///
-/// #[step]
-/// async fn pay(_: u32) -> StepResult<()> {
-///     fail("the card is not accepted")
-/// }
-///
-/// #[pipeline(steps = [reserve, pay], on_failure = compensate)]
-/// struct Booking;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), prorch::Error> {
-/// let run = prorch::testing::run::<Booking>(3).execute().await?;
-/// assert!(run.output.unwrap_err().to_string().contains("the card is not accepted"));
-/// assert_eq!(*SEATS.lock().unwrap(), 10);
-/// # Ok(())
-/// # }
-/// ```
+#[doc = include_str!("undoing.md")]
 ///
 /// # When the list changes
 ///

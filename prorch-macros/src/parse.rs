@@ -51,6 +51,11 @@ const PIPELINE_OPTIONS: &[Known] = &[
     Known { name: "on_cancel", form: "on_cancel = compensate" },
     Known { name: "max_running", form: "max_running = 3` or `max_running(3, per = \"tenant\")" },
     Known { name: "max_calls", form: "max_calls = 8` or `max_calls(8, per = \"tenant\")" },
+    Known { name: "schedule", form: "schedule = \"0 3 * * *\"" },
+    Known { name: "timezone", form: "timezone = \"Europe/Madrid\"" },
+    Known { name: "missed", form: "missed = latest`, `missed = skip` or `missed = all(10)" },
+    Known { name: "overlap", form: "overlap = skip" },
+    Known { name: "schedule_input", form: "schedule_input = Request::nightly()" },
     Known { name: "aliases", form: "aliases(\"OldName\" = NewName)" },
     Known { name: "crate", form: "crate = ::prorch" },
 ];
@@ -149,6 +154,9 @@ fn pipeline_option(read: &mut PipelineOptions, option: &Known, input: ParseStrea
         "max_calls" => read.max_calls = Some(cap(option, input)?),
         "aliases" => read.aliases = options::list(option, input)?,
         "crate" => read.krate = Some(options::path(option, input)?),
+        name @ ("schedule" | "timezone" | "missed" | "overlap" | "schedule_input") => {
+            read.schedule.read(name, option, input)?;
+        }
         _ => {
             let (span, stages) = options::array(option, input, stage)?;
             read.steps = Some(Steps { span, stages });

@@ -203,12 +203,12 @@ struct Checking;
 /// The worker is cut off from its store while it calls, and another one takes the run over.
 #[tokio::test]
 async fn a_lease_that_is_lost_in_the_call_leaves_it_to_be_asked_about() {
-    let (store, bank) = (MemoryRepository::new(), Bank::default());
-    let (lost, clock) = (FaultyRepository::told(Arc::new(store.clone())), ManualClock::default());
+    let (inner, bank) = (MemoryRepository::new(), Bank::default());
+    let (lost, clock) = (FaultyRepository::told(Arc::new(inner.clone())), ManualClock::default());
     let build = |builder: prorch::OrchestratorBuilder| {
         builder.clock(clock.clone()).resource(bank.clone()).pipeline::<Paying>().build().unwrap()
     };
-    let (first, second) = (build(Orchestrator::builder(lost.clone())), build(Orchestrator::builder(store)));
+    let (first, second) = (build(Orchestrator::builder(lost.clone())), build(Orchestrator::builder(inner)));
     let id =
         first.start::<Paying>(Payment { first: First::PaysAndHangs, look_up: LookUp::Tells }).await.unwrap();
     let called = async {

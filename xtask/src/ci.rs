@@ -4,8 +4,9 @@ use crate::command::{cargo, run};
 use crate::step::{Done, step};
 use crate::{deny, dependencies, test};
 
-/// The facade's features, alone and together. The default is both, and is what all other steps build.
-const FEATURES: [&str; 4] = ["", "macros", "sqlite", "macros,sqlite"];
+/// The facade's features, alone and together; all together are what the other steps build.
+const FEATURES: [&str; 8] =
+    ["", "macros", "sqlite", "macros,sqlite", "cron", "macros,cron", "sqlite,cron", "macros,sqlite,cron"];
 
 pub(crate) fn run_ci() -> Done {
     step("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
@@ -18,6 +19,9 @@ pub(crate) fn run_ci() -> Done {
             check(features)
         })?;
     }
+    step("options whose feature is off", || {
+        run(&mut cargo(&["test", "--package", "prorch", "--test", "ui_features"]))
+    })?;
     test::run(test::Form::Short, &[])
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn run(form: Form, further: &[String]) -> Done {
 }
 
 fn cargo_test(form: Form, further: &[String], tally: &mut Tally) -> Done {
-    let mut command = cargo(&["test", "--no-fail-fast"]);
+    let mut command = cargo(&["test", "--no-fail-fast", "--all-features"]);
     if !names_packages(further) {
         command.arg("--workspace");
     }

@@ -8,6 +8,8 @@ use crate::model::{
     Agenda, Event, Hold, RunId, StagePlan, StepRecord, Text, Timestamp, agenda, call_deadline,
 };
 use crate::pipeline::Member;
+#[cfg(feature = "cron")]
+use crate::step::Tick;
 use crate::step::{CallFacts, History, Invocation, Purpose, StepContext};
 
 /// A call that is to be made.
@@ -96,11 +98,25 @@ impl Worker {
         let limit = Limit::new(step.policy.timeout, deadline);
         let max_payload = self.shared.config.max_payload;
         // An id costs a system call.
-        let spawn =
-            step.child.as_ref().filter(|_| undo.is_none()).map(|_| RunId::from_uuid(self.shared.new_id(now)));
+        let starts = step.child.is_some() || member.ticks().is_some();
+        let spawn = (starts && undo.is_none()).then(|| RunId::from_uuid(self.shared.new_id(now)));
         let group = held.group(member, hook, &record).filter(|_| undo.is_none());
         let state = record.undo.and_then(|undo| undo.state).or(record.state);
-        let invocation = Invocation { hook, input, state, cx: cx.clone(), max_payload, spawn, undo };
+        let invocation = Invocation {
+            hook,
+            input,
+            state,
+            cx: cx.clone(),
+            max_payload,
+            spawn,
+            undo,
+            #[cfg(feature = "cron")]
+            tick: member.ticks().map(|pipeline| Tick {
+                now,
+                starts: pipeline.key(),
+                is_declared: pipeline.schedule().is_some(),
+            }),
+        };
         let planned =
             PlannedCall { slot, serial, pipeline: held.known.pipeline.name(), member, invocation, limit };
         let task = match group {

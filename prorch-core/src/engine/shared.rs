@@ -1,4 +1,6 @@
 use std::collections::HashMap;
+#[cfg(feature = "cron")]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) time: StoreTime,
     pub(crate) resources: Arc<Resources>,
     pub(crate) waiters: Waiters,
+    /// How many pipelines there were when their schedules were looked after.
+    #[cfg(feature = "cron")]
+    pub(crate) scheduled: AtomicUsize,
     /// None, but for a test that wants to see the same twice.
     pub(crate) replay: Option<Replay>,
 }

@@ -74,6 +74,8 @@ pub enum EventKind {
     AwaitSignal,
     /// A call answered: the step is a run of its own.
     Spawn,
+    /// A call answered: the ticks of a schedule start runs.
+    Ticked,
     /// A call answered with an error that may be retried.
     Errored,
     /// A call answered: the step can't be done.
@@ -126,6 +128,7 @@ impl Event {
                 Outcome::Pending(_) => EventKind::Pending,
                 Outcome::AwaitSignal { .. } => EventKind::AwaitSignal,
                 Outcome::Spawn { .. } => EventKind::Spawn,
+                Outcome::Ticked { .. } => EventKind::Ticked,
                 Outcome::Errored { .. } => EventKind::Errored,
                 Outcome::Failed(..) => EventKind::Failed,
                 Outcome::StartAgain => EventKind::StartAgain,

@@ -201,7 +201,10 @@ impl Happened {
                 let step = step.clone();
                 Some(HistoryEntry { step, ..HistoryEntry::new(HistoryKind::StartsAgain, now) })
             }
-            Outcome::Finished(_) | Outcome::Pending(_) | Outcome::Spawn { .. } => None,
+            // What a tick has started says itself when that was.
+            Outcome::Finished(_) | Outcome::Pending(_) | Outcome::Spawn { .. } | Outcome::Ticked { .. } => {
+                None
+            }
         };
         Self { entry, step }
     }

@@ -107,10 +107,12 @@ impl Rate {
         Timestamp::from_micros(expected.as_micros().saturating_sub(early))
     }
 
-    /// When the start after one that is made `now` is expected.
+    /// When the start after one that is made `now` is expected. One that comes late, by less than the time between two,
+    /// puts off none of those behind it: else all that is late would add up, and the rate would never be reached.
     #[must_use]
     pub fn after(&self, expected: Option<Timestamp>, now: Timestamp) -> Timestamp {
-        expected.map_or(now, |expected| expected.max(now)) + self.every
+        let in_time = expected.map(|expected| expected + self.every).filter(|next| now < *next);
+        in_time.unwrap_or(now + self.every)
     }
 
     /// How many starts are let through at `now`.
@@ -315,7 +317,12 @@ mod tests {
         let ten = Rate::new(10, Duration::from_secs(1));
         assert_eq!(through(ten, 1, 20_000), 201);
         assert_eq!(through(ten, 100, 20_000), 201);
-        assert_eq!(through(ten, 99, 20_000), 102, "every second one comes a little too early");
+        assert_eq!(
+            through(ten, 99, 20_000),
+            200,
+            "one comes too early now and then, and those behind it in time"
+        );
+        assert_eq!(through(ten, 130, 19_890), 154, "who comes too seldom catches up with nothing");
         assert_eq!(through(ten.burst(5), 1, 20_000), 205);
         assert_eq!(through(Rate::new(3, Duration::from_secs(1)), 1, 1_000), 3, "rounded up, not down");
     }

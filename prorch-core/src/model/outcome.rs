@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{CauseKind, MessageId, Metadata, Position, RunId, StepProgress, Text};
+use super::{CauseKind, MessageId, Metadata, NewRun, Position, RunId, StepProgress, Text, Timestamp};
 
 /// Which of a step's functions answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,13 @@ pub enum Outcome {
     },
     /// Nothing came of the step's first call: it may be made again. Only `on_uncertain` answers this.
     StartAgain,
+    /// The step is a schedule: start these runs, and ask again at the next tick, or when it is changed.
+    Ticked {
+        /// The runs to start; most often one, or none.
+        starts: Vec<NewRun>,
+        /// The next tick; none when there is none any more.
+        next: Option<Timestamp>,
+    },
     /// The step says that the run should end.
     Cancelled(Text),
     /// The step can't be done.

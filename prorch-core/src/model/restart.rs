@@ -28,6 +28,10 @@ pub enum NoRestart {
     )]
     Unknown(Text),
 
+    /// It is a schedule, which a restart would make twice.
+    #[error("it is a schedule: make it again under its name, by `orchestrator.schedule::<MyPipeline>(…)`")]
+    Schedule,
+
     /// The run was started with another list of steps than the code has here, by which that can't go on from the step.
     #[error("{0}")]
     Differs(Text),

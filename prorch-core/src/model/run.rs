@@ -4,61 +4,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata, Permits, Position,
-    RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
+    Definition, Epoch, Fan, Guard, HistoryEntry, Hold, Limits, Locator, Message, MessageId, Metadata, Part,
+    Permits, Position, RecordWrite, RunId, Status, StepRecord, Text, Timestamp, Undo, Update, WorkerId,
 };
-
-/// Which list of steps a run was started with: the pipeline's name, a fingerprint of the list, and the list.
-///
-/// Name and fingerprint say which one it is, and they alone are compared. A store keeps one list for each, and the first
-/// that it was given will do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Definition {
-    /// The pipeline's name.
-    pub pipeline: Text,
-    /// A fingerprint of its version and of the names of its steps, in order.
-    pub fingerprint: u64,
-    /// The list, as JSON (see [`StepList`](super::StepList)); empty where it is not known.
-    pub list: Text,
-}
-
-impl Definition {
-    /// A definition of which the list is not known.
-    #[must_use]
-    pub fn new(pipeline: impl Into<Text>, fingerprint: u64) -> Self {
-        Self { pipeline: pipeline.into(), fingerprint, list: Text::default() }
-    }
-
-    fn which(&self) -> (&Text, u64) {
-        (&self.pipeline, self.fingerprint)
-    }
-}
-
-impl PartialEq for Definition {
-    fn eq(&self, other: &Self) -> bool {
-        self.which() == other.which()
-    }
-}
-
-impl Eq for Definition {}
-
-impl PartialOrd for Definition {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Definition {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.which().cmp(&other.which())
-    }
-}
-
-impl std::hash::Hash for Definition {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.which().hash(state);
-    }
-}
 
 /// A run that is about to be stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -460,25 +408,6 @@ impl StoredRun {
         self.inbox.iter()
     }
 
-    /// This run with only what `part` names.
-    #[must_use]
-    pub fn part(&self, part: Part) -> Self {
-        let (records, inbox) = match part {
-            Part::Row => (BTreeMap::new(), Vec::new()),
-            Part::History { from, limit } => {
-                let entries = self.history.range(from..).take(limit);
-                let history = entries.map(|(number, entry)| (*number, entry.clone())).collect();
-                return Self { history, ..Self::bare(self.run.clone(), self.locator) };
-            }
-            Part::Work => (self.frontier(), self.untaken().cloned().collect()),
-            Part::Records { from, limit } => (
-                self.records.range(from..).take(limit).map(|(at, record)| (*at, record.clone())).collect(),
-                Vec::new(),
-            ),
-        };
-        Self { records, inbox, ..Self::bare(self.run.clone(), self.locator) }
-    }
-
     /// Lets go of the records that `update` finished and no decision needs any more, so that a run with a long list does
     /// not grow in the memory of whoever holds it.
     pub(crate) fn let_go(&mut self, update: &Update) {
@@ -491,53 +420,4 @@ impl StoredRun {
             }
         }
     }
-
-    fn frontier(&self) -> BTreeMap<Position, StepRecord> {
-        let stage = self.stage();
-        let before = stage.checked_sub(1).map(Position::of_stage);
-        let before = before
-            .into_iter()
-            .flat_map(|first| self.records.range(first..Position { item: Part::WORK_BEFORE, ..first }));
-        if self.run.state.undo_below().is_some() {
-            let here = self.records.range(self.frontier_bounds());
-            return before.chain(here).map(|(at, record)| (*at, record.clone())).collect();
-        }
-        let fan = self.run.state.fan;
-        let here = self.records.range(Position { stage, item: fan.map_or(0, |fan| fan.low) }..);
-        let here = here.filter(|(_, record)| fan.is_none() || record.status != Status::Finished);
-        before.chain(here).map(|(at, record)| (*at, record.clone())).collect()
-    }
-}
-
-/// How much of a run is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The row alone.
-    Row,
-    /// What a decision needs: of the stage that the run is at the record, or, where it has more than one member, those
-    /// that have not finished; the first [`WORK_BEFORE`](Self::WORK_BEFORE) records of the stage before it; and the
-    /// messages that were not taken. Of a run that is undone ([`Undo`], while it says where) the stage is that of the last
-    /// record before `below`, and what comes of it are the last [`UNDO_AT_ONCE`](Self::UNDO_AT_ONCE) records before that.
-    Work,
-    /// At most `limit` records from position `from` on, in order.
-    Records {
-        /// The first position to read.
-        from: Position,
-        /// The most records to read.
-        limit: usize,
-    },
-    /// At most `limit` entries of its history from this number on, in order.
-    History {
-        /// The first number to read.
-        from: u32,
-        /// The most entries to read.
-        limit: usize,
-    },
-}
-
-impl Part {
-    /// How many records of the stage before come with [`Part::Work`]: as many as a group has members at most.
-    pub const WORK_BEFORE: u32 = 8;
-    /// How many records of its stage come of a run that is undone: so many are undone side by side at most.
-    pub const UNDO_AT_ONCE: u32 = 16;
 }

@@ -4,8 +4,8 @@ use super::agenda::{deadline, first_record, waiting_signal, wake_at};
 use super::doubt::in_doubt;
 use super::{
     Answered, Cause, CauseKind, Child, Decision, Event, Hook, Jitter, Kept, Mail, MessageId, NewRun, Next,
-    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, Status, StepPlan,
-    StepRecord, StoredRun, Text, Timestamp, UndoPhase,
+    Outcome, Parent, Plan, Position, RecordWrite, Refusal, Removal, RunId, RunState, ScheduleState, Status,
+    StepPlan, StepRecord, StoredRun, Text, Timestamp, UndoPhase,
 };
 
 /// How long a run that a worker could not go on with is left alone before somebody looks at it again.
@@ -37,6 +37,7 @@ pub fn transition(
                 Outcome::Pending(delay) => facts.poll(position, delay, &kept),
                 Outcome::AwaitSignal { name, limit } => facts.await_signal(position, name, limit, &kept),
                 Outcome::Spawn { run, input } => facts.spawn(position, run, input, &kept),
+                Outcome::Ticked { starts, next } => facts.tick(position, starts, next, &kept),
                 Outcome::Errored { error, retry_after } => {
                     facts.try_again(position, hook, attempt, error, retry_after, jitter)
                 }
@@ -150,6 +151,20 @@ impl Facts<'_> {
         });
         draft.records.push(self.write(record));
         self.rest(draft)
+    }
+
+    /// The ticks of a schedule start these runs, in the update that says which of its ticks are past.
+    fn tick(
+        &self,
+        position: Position,
+        starts: Vec<NewRun>,
+        next: Option<Timestamp>,
+        kept: &Kept,
+    ) -> Decision {
+        let mut record = self.pending(position, kept);
+        record.due_at = next;
+        record.awaits = Some(Text::from(ScheduleState::CHANGE));
+        Decision { starts, ..self.decide(record, kept) }
     }
 
     /// The record whose run this is, if it still waits for it.

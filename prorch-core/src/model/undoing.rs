@@ -150,6 +150,10 @@ impl Facts<'_> {
                 let text = Text::from("its undoing answered with a run to start");
                 self.undo_ended(&mut undo, Status::Failed, Some(text));
             }
+            Outcome::Ticked { .. } => {
+                let text = Text::from("its undoing answered with the ticks of a schedule");
+                self.undo_ended(&mut undo, Status::Failed, Some(text));
+            }
         }
         self.undo_decided(record, undo, &kept)
     }

@@ -86,6 +86,8 @@ impl OrchestratorBuilder {
                 clock: self.clock,
                 resources: Arc::new(self.resources),
                 waiters: Waiters::default(),
+                #[cfg(feature = "cron")]
+                scheduled: std::sync::atomic::AtomicUsize::new(0),
                 replay: self.replay,
             }),
         })

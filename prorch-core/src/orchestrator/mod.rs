@@ -7,6 +7,10 @@ mod restart;
 mod handle;
 mod control;
 mod settle;
+#[cfg(feature = "cron")]
+mod schedule;
+#[cfg(feature = "cron")]
+mod declared;
 mod prune;
 mod history;
 
@@ -20,6 +24,8 @@ pub use control::Told;
 pub use handle::RunHandle;
 pub use history::RunHistory;
 pub use restart::{Restart, Restarted};
+#[cfg(feature = "cron")]
+pub use schedule::{NewSchedule, Schedule};
 pub use settle::Settle;
 pub use start::Start;
 
@@ -75,7 +81,7 @@ impl Orchestrator {
     }
 
     /// Says what became of the step `S` of a run that failed *in doubt*: the step is called `at_most_once`, its first call was
-    /// begun, and it is not known whether that did its work ([`Step::on_uncertain`](crate::step::Step::on_uncertain)). Whoever
+    /// begun, and it is not known whether that did its work ([`Step::on_uncertain`]). Whoever
     /// has looked says that it finished, with what it hands on, that it failed, or that it may start again. Of several only the
     /// first one counts.
     ///
@@ -135,6 +141,8 @@ impl Orchestrator {
     /// [`Error::Store`] when the repository can't be used any more. An error of a step is its run's own affair.
     pub async fn execute_pipelines(&self) -> Result<PassReport, Error> {
         self.shared.catch_up().await?;
+        #[cfg(feature = "cron")]
+        self.declare_schedules().await?;
         let now = self.shared.time.now();
         Engine::start(self.shared.clone(), Mode::Pass(now))?.join().await
     }
@@ -161,17 +169,34 @@ impl Orchestrator {
         let mut engine = Engine::start(self.shared.clone(), Mode::Worker)?;
         let ended = {
             let (mut join, mut until) = (pin!(engine.join()), pin!(until));
-            poll_fn(|cx| match join.as_mut().poll(cx) {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending => until.as_mut().poll(cx).map(|_| None),
+            let mut declaring = Some(Box::pin(self.declare_schedules_in_time()));
+            poll_fn(|cx| {
+                if let Some(declare) = &mut declaring
+                    && let Poll::Ready(declared) = declare.as_mut().poll(cx)
+                {
+                    declaring = None;
+                    if declared.is_err() {
+                        return Poll::Ready(Some(declared));
+                    }
+                }
+                match join.as_mut().poll(cx) {
+                    Poll::Ready(ended) => Poll::Ready(Some(ended.map(drop))),
+                    Poll::Pending => until.as_mut().poll(cx).map(|_| None),
+                }
             })
             .await
         };
         if let Some(ended) = ended {
-            return ended.map(drop);
+            return ended;
         }
         engine.stop(Stop::Graceful);
         engine.join().await.map(drop)
+    }
+
+    /// Without schedules there is nothing to look after.
+    #[cfg(not(feature = "cron"))]
+    async fn declare_schedules_in_time(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// What is stored of a run: its row, and its steps' records (at most the first thousand); none when there is no such

@@ -6,7 +6,9 @@ use super::start::save;
 use super::wishes::Wishes;
 use crate::engine::Shared;
 use crate::error::Error;
-use crate::model::{self, Definition, NewRun, NoRestart, Part, Position, RunId, StoredRun, Text, Timestamp};
+use crate::model::{
+    self, Definition, NewRun, NoRestart, Part, Position, RunId, ScheduleState, StoredRun, Text, Timestamp,
+};
 use crate::registry::{Judgement, Known};
 use crate::repository::{BoxFuture, ask};
 
@@ -110,6 +112,9 @@ impl Restart {
     async fn gather(self, id: RunId, now: Timestamp) -> Result<NewRun, Error> {
         let refused = |why| Error::NotRestarted { run: self.old, why };
         let old = self.read(Part::Work).await?;
+        if old.run.definition.pipeline == *ScheduleState::PIPELINE {
+            return Err(refused(NoRestart::Schedule));
+        }
         let known = self.known(&old.run.definition).map_err(refused)?;
         let restart = model::Restart::of(&old, &known.plan, self.step.as_deref(), id, now);
         let mut restart = restart.map_err(refused)?;

@@ -3,6 +3,8 @@
 mod hands_on;
 mod stage;
 mod child;
+#[cfg(feature = "cron")]
+mod schedule;
 mod limits;
 
 use std::sync::{Arc, OnceLock};
@@ -13,8 +15,13 @@ use crate::payload::{Payload, PayloadError};
 use crate::step::ResourceType;
 
 pub use crate::model::UndoOn;
+#[cfg(feature = "cron")]
+pub use crate::model::{Missed, Overlap};
 pub use hands_on::{Call, Each, EndOf, Given, HandsOn, HandsOnItems, ItemOf, Run};
 pub use stage::{Member, Stage};
+
+#[cfg(feature = "cron")]
+pub use schedule::{Declared, DefaultInput, default_input, scheduled_input};
 
 use stage::DecodeOutput;
 
@@ -51,6 +58,11 @@ pub struct PipelineDefinition {
     running: Option<Cap>,
     calls: Option<Cap>,
     key: OnceLock<Definition>,
+    #[cfg(feature = "cron")]
+    schedule: Option<Declared>,
+    /// The pipeline that its schedules are runs of.
+    #[cfg(feature = "cron")]
+    scheduler: OnceLock<Box<Self>>,
 }
 
 impl PipelineDefinition {
@@ -68,6 +80,10 @@ impl PipelineDefinition {
             running: None,
             calls: None,
             key: OnceLock::new(),
+            #[cfg(feature = "cron")]
+            schedule: None,
+            #[cfg(feature = "cron")]
+            scheduler: OnceLock::new(),
         }
     }
 
@@ -87,6 +103,25 @@ impl PipelineDefinition {
     #[must_use]
     pub fn undone(self, undo: UndoOn) -> Self {
         Self { undo, ..self }
+    }
+
+    /// The same, with a schedule.
+    #[cfg(feature = "cron")]
+    #[must_use]
+    pub fn scheduled(self, schedule: Declared) -> Self {
+        Self { schedule: Some(schedule), ..self }
+    }
+
+    /// The schedule that it is declared with.
+    #[cfg(feature = "cron")]
+    pub(crate) const fn schedule(&self) -> Option<&Declared> {
+        self.schedule.as_ref()
+    }
+
+    /// The pipeline that its schedules are runs of, which is made once.
+    #[cfg(feature = "cron")]
+    pub(crate) fn scheduler(&'static self, make: fn(&'static Self) -> Self) -> &'static Self {
+        self.scheduler.get_or_init(|| Box::new(make(self)))
     }
 
     /// The same, whose runs end with an `Output` that the last stage's output turns into.

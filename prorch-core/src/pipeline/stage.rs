@@ -1,4 +1,6 @@
 use std::any::Any;
+#[cfg(feature = "cron")]
+use std::time::Duration;
 
 use super::child::{spawn, undo_run};
 use super::{Call, Each, Given, HandsOn, Pipeline, PipelineDefinition, Run};
@@ -8,6 +10,8 @@ use crate::model::{
 };
 use crate::payload::{Payload, PayloadError};
 use crate::repository::BoxFuture;
+#[cfg(feature = "cron")]
+use crate::step::RetryOptions;
 use crate::step::{
     Gathered, Invocation, Many, Reply, ResourceType, Step, StepOptions, add, compensate, invoke,
 };
@@ -19,7 +23,7 @@ pub(super) type DecodeOutput = fn(&str) -> Result<Box<dyn Any>, PayloadError>;
 pub(super) type ListOf = fn(&str) -> Result<Option<Text>, PayloadError>;
 
 /// How a member is called.
-type CallFn = fn(Invocation) -> BoxFuture<'static, Reply>;
+pub(crate) type CallFn = fn(Invocation) -> BoxFuture<'static, Reply>;
 
 /// One stage of a pipeline: its members, and how what they hand on is read.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub struct Member {
     undo: Option<CallFn>,
     many: Option<Many>,
     child: Option<fn() -> &'static PipelineDefinition>,
+    /// The pipeline that it starts runs of, when it is the step of a schedule.
+    ticks: Option<&'static PipelineDefinition>,
     takes: fn() -> Text,
 }
 
@@ -121,6 +127,13 @@ impl Stage {
         Before: FlowsInto<P::Input> + Send + 'static,
     {
         Self::one::<Run<P>>(Member::run::<P, Previous, Before>())
+    }
+
+    /// The step of a schedule that starts runs of `pipeline`, which begins with a `Begin`. It bears that one's name: so whoever
+    /// knows the pipeline is known by what the schedule is stored under.
+    #[cfg(feature = "cron")]
+    pub(crate) fn schedule<Begin: Payload>(pipeline: &'static PipelineDefinition, call: CallFn) -> Self {
+        Self::one::<Given<()>>(Member::schedule::<Begin>(pipeline, call))
     }
 
     fn one<Out: HandsOn>(member: Member) -> Self {
@@ -287,6 +300,14 @@ impl Member {
         Self { options, blocking, resources, undo: Some(undo), ..Self::run::<P, Previous, Before>() }
     }
 
+    /// The step of a schedule that starts runs of `pipeline`: it never fails for good.
+    #[cfg(feature = "cron")]
+    fn schedule<Begin>(pipeline: &'static PipelineDefinition, call: CallFn) -> Self {
+        let retry = RetryOptions { max_attempts: Some(u32::MAX), ..RetryOptions::NONE };
+        let options = StepOptions { retry, deadline: Some(Duration::MAX), ..StepOptions::NONE };
+        Self { options, ticks: Some(pipeline), ..Self::new::<Begin>(pipeline.name(), call) }
+    }
+
     fn new<Before>(name: &'static str, call: CallFn) -> Self {
         let (options, blocking, resources) = (StepOptions::NONE, false, &[]);
         Self {
@@ -298,6 +319,7 @@ impl Member {
             undo: None,
             many: None,
             child: None,
+            ticks: None,
             takes: type_name::<Before>,
         }
     }
@@ -335,6 +357,11 @@ impl Member {
         let many =
             self.many.as_ref().unwrap_or_else(|| unreachable!("a step that is asked alone is not gathered"));
         (many.add)(gathered, at, call)
+    }
+
+    /// The pipeline that it starts runs of, when it is the step of a schedule.
+    pub(crate) const fn ticks(&self) -> Option<&'static PipelineDefinition> {
+        self.ticks
     }
 
     pub(super) fn child(&self) -> Option<&'static PipelineDefinition> {

@@ -1,10 +1,16 @@
 use std::collections::BTreeMap;
+#[cfg(feature = "cron")]
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::{Judgement, Known, Match};
 use crate::error::Error;
+#[cfg(feature = "cron")]
+use crate::model::ScheduleSpec;
 use crate::model::{Definition, Limits, StepList, StepPolicy, Text};
 use crate::pipeline::PipelineDefinition;
+#[cfg(feature = "cron")]
+use crate::schedule::{check, scheduler};
 use crate::step::Resources;
 
 /// The pipelines that an orchestrator knows.
@@ -46,6 +52,9 @@ impl Catalog {
 
     /// Whether it was not there.
     fn insert(&self, pipeline: &'static PipelineDefinition) -> Result<bool, Error> {
+        check_name(pipeline)?;
+        #[cfg(feature = "cron")]
+        check_schedule(pipeline)?;
         let name = (pipeline.name(), pipeline.which_version());
         if let Some(other) = self.read().own.get(&name) {
             return same_or_duplicate(other.pipeline, pipeline).map(|()| false);
@@ -60,6 +69,8 @@ impl Catalog {
         let own = Arc::new(Known::own(pipeline, &self.defaults));
         known.by_definition.insert(own.plan.definition.clone(), own.clone());
         known.own.insert(name, own);
+        #[cfg(feature = "cron")]
+        known.schedule(pipeline, &self.defaults);
         known.limits = Arc::new(known.limits_of_newest());
         Ok(true)
     }
@@ -124,6 +135,60 @@ impl Catalog {
     fn read(&self) -> RwLockReadGuard<'_, Pipelines> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What begins like this is prorch's own.
+const RESERVED: &str = "prorch.";
+
+fn check_name(pipeline: &'static PipelineDefinition) -> Result<(), Error> {
+    if pipeline.name().starts_with(RESERVED) {
+        return Err(Error::ReservedName { name: pipeline.name(), declared_in: pipeline.declared_in() });
+    }
+    Ok(())
+}
+
+#[cfg(feature = "cron")]
+impl Catalog {
+    /// The schedules that its pipelines are declared with; of several versions of a pipeline the latest counts.
+    pub(crate) fn schedules(&self) -> Result<Vec<ScheduleSpec>, Error> {
+        let known = self.read();
+        let latest =
+            known.own.values().map(|known| known.pipeline).filter(|pipeline| !known.has_later(pipeline));
+        let declared =
+            latest.filter_map(|pipeline| pipeline.schedule().map(|schedule| schedule.spec(pipeline.name())));
+        Ok(declared.collect::<Result<_, _>>()?)
+    }
+
+    /// What schedules of the pipeline with this name are stored under.
+    pub(crate) fn scheduler(&self, pipeline: &str) -> Option<Definition> {
+        let known = self.read();
+        let mut named = known.own.values().filter(|known| known.pipeline.name() == pipeline);
+        named.next().map(|known| scheduler(known.pipeline).key())
+    }
+}
+
+#[cfg(feature = "cron")]
+impl Pipelines {
+    /// Whether there is a later version of it.
+    fn has_later(&self, pipeline: &PipelineDefinition) -> bool {
+        let (from, to) = ((pipeline.name(), pipeline.which_version()), (pipeline.name(), u32::MAX));
+        self.own.range((Bound::Excluded(from), Bound::Included(to))).next().is_some()
+    }
+
+    /// Goes on with schedules of this pipeline, unless a later version of it does.
+    fn schedule(&mut self, pipeline: &'static PipelineDefinition, defaults: &StepPolicy) {
+        if !self.has_later(pipeline) {
+            let scheduler = Arc::new(Known::own(scheduler(pipeline), defaults));
+            self.by_definition.insert(scheduler.plan.definition.clone(), scheduler);
+        }
+    }
+}
+
+#[cfg(feature = "cron")]
+fn check_schedule(pipeline: &'static PipelineDefinition) -> Result<(), Error> {
+    let Some(schedule) = pipeline.schedule() else { return Ok(()) };
+    let name = pipeline.name();
+    check(&schedule.spec(name)?).map_err(|why| Error::Schedule { name: name.to_owned(), why })
 }
 
 impl Pipelines {

@@ -273,8 +273,10 @@ mod provided {
                 }
             }
         }
-        // Where a limit has less room than there are, the most urgent get it.
-        order.sort_by_key(|run| (run.priority, run.claimable_at(), run.id));
+        if !request.limits.is_empty() {
+            // Where a limit has less room than there are, the most urgent get it.
+            order.sort_by_key(|run| (run.priority, run.claimable_at(), run.id));
+        }
         Ok(order)
     }
 

@@ -218,6 +218,29 @@ impl StepContext {
         Ok(None)
     }
 
+    /// Takes all signals with this name, as they came: their JSON.
+    #[cfg(feature = "cron")]
+    pub(crate) fn take_signals(&self, name: &str) -> Vec<Text> {
+        let mut kept = self.kept();
+        let mut payloads = Vec::new();
+        for message in &self.call.facts.signals {
+            if let Mail::Signal { name: other, payload } = &message.mail
+                && other == name
+                && !kept.taken.contains(&message.id)
+            {
+                kept.taken.push(message.id);
+                payloads.push(payload.clone());
+            }
+        }
+        payloads
+    }
+
+    /// The repository that the call's run is in; none in a test of one step.
+    #[cfg(feature = "cron")]
+    pub(crate) fn repository(&self) -> Option<&AnyRepository> {
+        self.call.facts.history.as_ref().map(|history| &history.repository)
+    }
+
     /// Whether the run was cancelled while this call was under way. The call may tidy up; its answer counts.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

@@ -1,6 +1,8 @@
 use super::{Progress, RetryOptions, Step, StepContext, StepError, StepResult, Undoing, ask_alone};
 use crate::flow::FlowsInto;
 use crate::model::{CauseKind, Hook, Kept, MAX_REASON, Outcome, RunId, Text, bounded};
+#[cfg(feature = "cron")]
+use crate::model::{Definition, Timestamp};
 use crate::payload::{Payload, PayloadError};
 
 /// A call that is to be made.
@@ -14,6 +16,19 @@ pub(crate) struct Invocation {
     pub(crate) spawn: Option<RunId>,
     /// What is undone, when the call undoes something.
     pub(crate) undo: Option<Box<Undoing>>,
+    /// What the call of a schedule is told.
+    #[cfg(feature = "cron")]
+    pub(crate) tick: Option<Tick>,
+}
+
+/// What the call of a schedule is told.
+#[cfg(feature = "cron")]
+pub(crate) struct Tick {
+    pub(crate) now: Timestamp,
+    /// What the runs are stored under that it starts.
+    pub(crate) starts: Definition,
+    /// Whether that pipeline is declared with a schedule here.
+    pub(crate) is_declared: bool,
 }
 
 /// What came of a call.

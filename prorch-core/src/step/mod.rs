@@ -21,6 +21,8 @@ pub use many::{BatchContext, Waiting};
 pub use resources::{ResourceType, Resources};
 
 pub(crate) use context::{CallFacts, History, Purpose};
+#[cfg(feature = "cron")]
+pub(crate) use invoke::Tick;
 pub(crate) use invoke::{Invocation, Reply, encode, failure, invoke};
 pub(crate) use many::{Asked, Gathered, Many, Told, add, ask_alone};
 pub(crate) use undo::{Undoing, compensate, undo_by};

@@ -1,8 +1,8 @@
 //! The chart in `docs/state-machine.md` is what the code does.
 
 use prorch_core::model::{
-    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, Next, Outcome, Plan, Position, Refusal,
-    Removal, RunId, Status, StoredRun, transition,
+    CauseKind, Decision, Event, EventKind, Hook, Kept, MessageId, NewRun, Next, Outcome, Plan, Position,
+    Refusal, Removal, RunId, Status, StoredRun, transition,
 };
 
 use crate::bench::{
@@ -22,7 +22,8 @@ const fn after(kind: EventKind) -> Option<EventKind> {
         Finished => Pending,
         Pending => AwaitSignal,
         AwaitSignal => Spawn,
-        Spawn => Errored,
+        Spawn => Ticked,
+        Ticked => Errored,
         Errored => Failed,
         Failed => StartAgain,
         StartAgain => Cancelled,
@@ -68,8 +69,15 @@ fn rows() -> Vec<(&'static str, u32, Event)> {
         ("a pause from outside", 1, Event::Pause { message: None }),
         ("a resume from outside", 1, Event::Resume { message: None }),
         ("a retry from outside", 1, Event::Retry),
+        ("the ticks of a schedule come", 0, answer(0, ticks())),
         ("it is removed, having ended long ago", 1, Event::Remove(Removal::Seal)),
     ]
+}
+
+/// A tick that starts a run, and one later.
+fn ticks() -> Outcome {
+    let new = NewRun::new(CHILD, plan().definition, text("1"), at(9));
+    Outcome::Ticked { starts: vec![new], next: Some(at(99)) }
 }
 
 /// What a call for many leaves of a step that it did not settle.

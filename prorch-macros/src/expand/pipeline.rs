@@ -20,6 +20,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
     let version = good.version.map(|version| quote!(.version(#version)));
     let aliases = aliases(private, good);
     let undone = undone(private, good);
+    let schedule = good.schedule.as_ref().map(|schedule| schedule.call(private, ident));
     let (max_running, max_calls) = (
         cap(quote!(max_running), good.max_running.as_ref()),
         cap(quote!(max_calls), good.max_calls.as_ref()),
@@ -38,7 +39,7 @@ pub(crate) fn pipeline(private: &TokenStream, item: &DeriveInput, good: &GoodPip
                     static DEFINITION: #private::OnceLock<#private::PipelineDefinition> = #private::OnceLock::new();
                     DEFINITION.get_or_init(|| {
                         let stages = ::std::vec![#(#stages),*];
-                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #max_running #max_calls #ending
+                        #private::PipelineDefinition::new(#name, ::core::module_path!(), stages)#version #aliases #undone #max_running #max_calls #schedule #ending
                     })
                 }
             }
