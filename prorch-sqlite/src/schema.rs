@@ -100,12 +100,12 @@ CREATE UNIQUE INDEX runs_key ON runs (pipeline, key) WHERE key IS NOT NULL;
 -- Every run that is not ended is in exactly one of the next two.
 CREATE INDEX runs_due ON runs (definition, lane, priority, lease_length, due_at) WHERE lane IS NOT NULL;
 CREATE INDEX runs_resting ON runs (definition) WHERE status < 2 AND lane IS NULL;
+-- Those that wait for a limit are not in the first one; so they are found when there is room.
+CREATE INDEX runs_blocked ON runs (blocked, priority, due_at) WHERE blocked IS NOT NULL AND paused = 0;
 
 -- What is to be removed, of those that no other run started.
 CREATE INDEX runs_ended ON runs (pipeline, status, ended_at) WHERE ended_at IS NOT NULL AND parent IS NULL;
 CREATE INDEX runs_sealed ON runs (sealed) WHERE sealed = 1;
--- Those that wait for a limit are not in the first one; so they are found when there is room.
-CREATE INDEX runs_blocked ON runs (blocked, priority, due_at) WHERE blocked IS NOT NULL AND paused = 0;
 
 -- What is taken of each limit.
 CREATE TABLE gates (

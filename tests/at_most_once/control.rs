@@ -11,7 +11,9 @@ use prorch::prelude::*;
 use prorch::repository::{
     CauseKind, Mail, MemoryRepository, Message, MessageId, Repository, Timestamp, Update,
 };
+use prorch::testing::ManualClock;
 use prorch::{RunId, Status, Told};
+use prorch_testkit::faults::FaultyRepository;
 use prorch_testkit::spy::{Seen, SpyRepository};
 
 use crate::bank::{Bank, Bench, First, LookUp, Pay, Paying, Payment, entry};
@@ -197,3 +199,52 @@ async fn only_such_a_step_costs_a_commit_more() {
 
 #[pipeline(steps = [check])]
 struct Checking;
+
+/// The worker is cut off from its store while it calls, and another one takes the run over.
+#[tokio::test]
+async fn a_lease_that_is_lost_in_the_call_leaves_it_to_be_asked_about() {
+    let (inner, bank) = (MemoryRepository::new(), Bank::default());
+    let (lost, clock) = (FaultyRepository::told(Arc::new(inner.clone())), ManualClock::default());
+    let build = |builder: prorch::OrchestratorBuilder| {
+        builder.clock(clock.clone()).resource(bank.clone()).pipeline::<Paying>().build().unwrap()
+    };
+    let (first, second) = (build(Orchestrator::builder(lost.clone())), build(Orchestrator::builder(inner)));
+    let id =
+        first.start::<Paying>(Payment { first: First::PaysAndHangs, look_up: LookUp::Tells }).await.unwrap();
+    let called = async {
+        while bank.only().called == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        lost.kill();
+        clock.advance(Duration::from_secs(31));
+        second.execute_pipelines().await.unwrap();
+    };
+    tokio::select! {
+        pass = first.execute_pipelines() => assert!(pass.is_err(), "its store is gone: {pass:?}"),
+        () = called => {}
+    }
+    second.execute_pipelines().await.unwrap();
+    let run = second.handle::<Paying>(id.id()).await.unwrap();
+    assert_eq!(run.wait().await.unwrap(), "paid, as the books say");
+    assert_eq!(bank.only(), entry(1, 1, 1, 0));
+}
+
+/// At most ten a second, and at most once each.
+#[step(at_most_once, rate = "10/s")]
+async fn measured(payment: Payment, cx: &StepContext, bank: &Bank) -> StepResult<String> {
+    bank.first(payment.first, cx).await
+}
+
+#[pipeline(steps = [check, measured])]
+struct Measured;
+
+#[tokio::test]
+async fn a_step_with_a_rate_is_called_at_most_once_too() {
+    for (first, kind) in [(First::Pays, None), (First::PaysAndErrs, Some(CauseKind::InDoubt))] {
+        let bench = Bench::new::<Measured>();
+        let id = bench.start::<Measured>(Payment { first, look_up: LookUp::Tells }).await;
+        bench.to_the_end().await;
+        assert_eq!(bench.end(id).await.1.map(|cause| cause.kind), kind);
+        assert_eq!(bench.bank.only(), entry(1, 1, 0, 0));
+    }
+}

@@ -1,7 +1,7 @@
 //! Somebody says what became of a step that is in doubt.
 
 use prorch::prelude::*;
-use prorch::repository::{CauseKind, MemoryRepository, Repository};
+use prorch::repository::{CauseKind, HistoryKind, MemoryRepository, Repository};
 use prorch::{Error, NoVerdict, RunId, Status};
 
 use crate::bank::{Bench, Blind, First, LookUp, Pay, Payment, blind, entry, file};
@@ -25,7 +25,12 @@ async fn each_verdict<R: Repository + Clone>(open: impl Fn() -> R) {
     assert_eq!(bench.bank.only().called, 1);
 
     let (bench, id) = in_doubt(open()).await;
-    bench.orchestrator.settle::<blind>(id).failed("it bounced").await.unwrap();
+    let clerk = bench.orchestrator.acting_for("the clerk");
+    clerk.settle::<blind>(id).failed("it bounced").await.unwrap();
+    let history = bench.orchestrator.history(id).await.unwrap().entries;
+    let said = history.iter().find(|entry| entry.kind == HistoryKind::Settled).unwrap();
+    let said = [&said.step, &said.text, &said.sender].map(|text| text.as_deref().unwrap());
+    assert_eq!(said, ["blind", "failed: it bounced", "the clerk"]);
     let (status, cause) = bench.end(id).await;
     let cause = cause.unwrap();
     assert_eq!((status, cause.kind, &*cause.text), (Status::Failed, CauseKind::Error, "it bounced"));

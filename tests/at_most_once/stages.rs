@@ -20,7 +20,11 @@ async fn members_of_a_group_are_in_doubt_each_for_itself() {
     let id = bench.start::<Both>(Payment { first: First::PaysAndErrs, look_up: LookUp::Tells }).await;
     bench.to_the_end().await;
     assert_eq!(bench.end(id).await.1.unwrap().step.as_deref(), Some("blind"));
-    assert_eq!(bench.record(id, 0, 0).await.status, Status::Finished, "that one could be asked");
+    let beside = bench.record(id, 0, 0).await;
+    assert!(
+        beside.status == Status::Finished || beside.is_in_doubt(),
+        "asked before, or is to be asked: {beside:?}"
+    );
     bench.orchestrator.settle::<blind>(id).finished("paid".to_owned()).await.unwrap();
     bench.to_the_end().await;
     assert_eq!(bench.end(id).await.0, Status::Finished);
