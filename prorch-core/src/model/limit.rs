@@ -245,6 +245,10 @@ impl Limits {
     #[must_use]
     pub fn wants(&self, stored: &StoredRun) -> Wants {
         let run = &stored.run;
+        if run.status().is_terminal() {
+            // It is never due: nobody goes on with it, and nobody makes room for it.
+            return Wants::default();
+        }
         let is_cancel = |mail: &Mail| matches!(mail, Mail::Cancel { .. });
         if run.status() == Status::Created
             && stored.records.is_empty()

@@ -164,6 +164,8 @@ impl Facts<'_> {
         let mut record = self.pending(position, kept);
         record.due_at = next;
         record.awaits = Some(Text::from(ScheduleState::CHANGE));
+        let first = self.step(position).and_then(|step| step.child_begins.starts.clone());
+        let starts = starts.into_iter().map(|new| NewRun { starts: first.clone(), ..new }).collect();
         Decision { starts, ..self.decide(record, kept) }
     }
 

@@ -217,7 +217,7 @@ impl Stage {
         let is_alone = matches!(self.form, Form::One);
         let mut steps = self.members.iter().zip(names).map(|(member, name)| StepPlan {
             rate: member.rated().filter(|_| is_alone),
-            child_begins: member.child.map(|definition| definition().begins()).unwrap_or_default(),
+            child_begins: member.child().or(member.ticks).map(PipelineDefinition::begins).unwrap_or_default(),
             name,
             policy: member.policy(defaults),
             child: member.child.map(|definition| definition().key()),

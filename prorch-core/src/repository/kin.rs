@@ -68,6 +68,8 @@ impl Kin {
     }
 }
 
-fn of<'k>(kin: &'k BTreeSet<(RunId, RunId)>, these: &'k [RunId]) -> impl Iterator<Item = RunId> + 'k {
-    these.iter().flat_map(move |run| kin.range((*run, FIRST)..=(*run, LAST))).map(|(_, run)| *run)
+fn of<'k>(kin: &'k BTreeSet<(RunId, RunId)>, these: &[RunId]) -> impl Iterator<Item = RunId> + use<'k> {
+    // One that is named twice is looked for once.
+    let these: BTreeSet<RunId> = these.iter().copied().collect();
+    these.into_iter().flat_map(move |run| kin.range((run, FIRST)..=(run, LAST))).map(|(_, run)| *run)
 }

@@ -133,10 +133,6 @@ impl Runs {
         } else {
             self.active.insert(update.run);
         }
-        if matches!(answer, Answer::Applied { .. }) {
-            self.start(update);
-            self.send(update);
-        }
         for key in before.held().filter(|key| !after.held().any(|kept| kept == *key)) {
             self.gates.free(key);
             self.hand_over(key);
@@ -145,6 +141,10 @@ impl Runs {
             // It may have said that there is more room than there was.
             after.held().for_each(|key| self.hand_over(key));
             after.blocked.iter().for_each(|blocked| self.hand_over(&blocked.by));
+        }
+        if matches!(answer, Answer::Applied { .. }) {
+            self.start(update);
+            self.send(update);
         }
         answer
     }

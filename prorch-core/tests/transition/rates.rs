@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prorch_core::model::{
-    CauseKind, Event, Guard, Next, Outcome, Plan, Rate, Rated, StoredRun, Text, agenda, transition,
+    CauseKind, Event, Guard, NewRun, Next, Outcome, Plan, Rate, Rated, RunId, StoredRun, Text, agenda,
+    definition_key, transition,
 };
 
 use crate::bench::{act, answer, at, claim, claimed, errored, finished, pending_at, stage, text};
@@ -69,4 +70,15 @@ fn what_says_nothing_of_a_step_leaves_it_as_it_is() {
     claim(&mut stored, at(90));
     let due = agenda(&stored, &plan(), 5, &[], at(90));
     assert!(matches!(due, prorch_core::model::Agenda::Call(records) if records[0].position == stage(0)));
+}
+
+#[test]
+fn what_a_schedule_starts_keeps_to_its_rate() {
+    let mut plan = crate::bench::plan();
+    plan.stages[0].steps_mut()[0].child_begins.starts = Some(text("rate of send"));
+    let definition = definition_key("mail", ["send"]);
+    let new = NewRun::new(RunId::from_bytes([3; 16]), definition, text("1"), at(0));
+    let ticked = answer(0, Outcome::Ticked { starts: vec![new], next: None });
+    let decision = transition(&claimed(), &plan, ticked, &[], at(1)).unwrap();
+    assert_eq!(decision.starts[0].starts, Some(text("rate of send")));
 }
