@@ -9,7 +9,7 @@ pub enum Part {
     Row,
     /// What a decision needs: of the stage that the run is at the record, or, where it has more than one member, those
     /// that have not finished; the first [`WORK_BEFORE`](Self::WORK_BEFORE) records of the stage before it; and the
-    /// messages that were not taken. Of a run that is undone ([`Undo`], while it says where) the stage is that of the last
+    /// messages that were not taken. Of a run that is undone ([`Undo`](super::Undo), while it says where) the stage is that of the last
     /// record before `below`, and what comes of it are the last [`UNDO_AT_ONCE`](Self::UNDO_AT_ONCE) records before that.
     Work,
     /// At most `limit` records from position `from` on, in order.

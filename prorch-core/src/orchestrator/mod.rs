@@ -81,7 +81,7 @@ impl Orchestrator {
     }
 
     /// Says what became of the step `S` of a run that failed *in doubt*: the step is called `at_most_once`, its first call was
-    /// begun, and it is not known whether that did its work ([`Step::on_uncertain`](crate::step::Step::on_uncertain)). Whoever
+    /// begun, and it is not known whether that did its work ([`Step::on_uncertain`]). Whoever
     /// has looked says that it finished, with what it hands on, that it failed, or that it may start again. Of several only the
     /// first one counts.
     ///
