@@ -69,7 +69,7 @@ impl<'c> Updates<'c> {
         if let Some(removal) = update.removal {
             return self.remove(&found, removal);
         }
-        let is_claim = update.is_claim(found.status);
+        let is_claim = update.is_claim();
         let (mut hot, mut counted) = (found.clone(), found.permits.clone());
         if update.guard != Guard::Post {
             if !self.write_definition(definitions, hot.place, update)? {

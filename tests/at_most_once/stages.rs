@@ -72,8 +72,8 @@ async fn a_step_in_doubt_is_undone_like_one_that_failed() {
 
 /// Takes a run of its own back, at most once.
 #[step(at_most_once)]
-async fn take_back((payment, _): (Payment, Option<String>)) -> StepResult<()> {
-    finish(drop(payment))
+async fn take_back((_, _): (Payment, Option<String>)) -> StepResult<()> {
+    finish(())
 }
 
 #[pipeline(steps = [run(Paying, undo = take_back)], on_failure = compensate)]

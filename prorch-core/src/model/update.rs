@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Append, Definition, Epoch, Lease, Limits, Locator, Message, MessageId, NewRun, Position, Removal, RunId,
-    RunState, Status, StepRecord, StoredRun, Text, Timestamp, WorkerId,
+    RunState, StepRecord, StoredRun, Text, Timestamp, WorkerId,
 };
 
 /// The rows that one decision writes, guarded. The only shape of write: a change to a run without a fence can't be
@@ -224,12 +224,10 @@ impl Update {
         releases || !self.posts.is_empty() || !self.starts.is_empty()
     }
 
-    /// Whether it takes the right to work on a run that nobody has, and that stood so; one that has ended is not worked on.
+    /// Whether it takes the right to work on a run that nobody has.
     #[must_use]
-    pub fn is_claim(&self, stood: Status) -> bool {
-        let status = self.state.as_ref().map_or(stood, |state| state.status);
-        !status.is_terminal()
-            && matches!((self.guard, self.hold, self.removal), (Guard::Idle(_), Hold::Claim(_), None))
+    pub const fn is_claim(&self) -> bool {
+        matches!((self.guard, self.hold, self.removal), (Guard::Idle(_), Hold::Claim(_), None))
     }
 
     /// What the update means: applies it to its run, whole or not at all. Limits, posts to other runs and runs to start are

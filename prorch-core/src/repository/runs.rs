@@ -119,7 +119,7 @@ impl Runs {
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
         let (ended_at, mut before) = (stored.run.state.ended_at, stored.run.permits.clone());
-        let is_claim = update.is_claim(stored.run.status());
+        let is_claim = update.is_claim();
         let answer =
             if is_claim { claim(&mut self.gates, stored, &mut before, update) } else { update.apply(stored) };
         if answer == Answer::Removed {
