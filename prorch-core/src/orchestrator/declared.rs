@@ -39,6 +39,10 @@ impl Orchestrator {
 
     /// The same for a worker, which waits for a store that does not answer for the moment.
     pub(super) async fn declare_schedules_in_time(&self) -> Result<(), Error> {
+        if self.shared.catalog.schedules()?.is_empty() {
+            // The store is not asked for its time either.
+            return Ok(());
+        }
         loop {
             let done = match self.shared.catch_up().await {
                 Ok(()) => self.declare_schedules().await,
