@@ -69,12 +69,13 @@ impl<'c> Updates<'c> {
         if let Some(removal) = update.removal {
             return self.remove(&found, removal);
         }
+        let is_claim = update.is_claim();
         let (mut hot, mut counted) = (found.clone(), found.permits.clone());
         if update.guard != Guard::Post {
             if !self.write_definition(definitions, hot.place, update)? {
                 return Ok(Answer::Rejected(Update::OTHER_PIPELINE.into()));
             }
-            if update.is_claim() && !self.admit(definitions, gates, &mut hot, update)? {
+            if is_claim && !self.admit(definitions, gates, &mut hot, update)? {
                 return Ok(Answer::Full);
             }
             counted.clone_from(&hot.permits);
@@ -90,7 +91,7 @@ impl<'c> Updates<'c> {
             _ => {}
         }
         gates.settle(hot.place, &found.permits, &counted, &hot.permits)?;
-        if update.is_claim() {
+        if is_claim {
             gates.widen(&hot.permits)?;
         }
         for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {

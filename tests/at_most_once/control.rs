@@ -248,3 +248,43 @@ async fn a_step_with_a_rate_is_called_at_most_once_too() {
         assert_eq!(bench.bank.only(), entry(1, 1, 0, 0));
     }
 }
+
+/// Of the same name as the other, and of another type: what a run of one gets can't be read by the other.
+mod of_numbers {
+    use prorch::prelude::*;
+
+    use crate::bank::Bank;
+
+    #[step(at_most_once)]
+    pub(super) async fn hand_over(number: u64, cx: &StepContext, bank: &Bank) -> StepResult<String> {
+        bank.first(crate::bank::First::Pays, cx).await.map(|_| Progress::Finished(number.to_string()))
+    }
+
+    #[pipeline(name = "handing", steps = [hand_over])]
+    pub(super) struct Handing;
+}
+
+mod of_lists {
+    use prorch::prelude::*;
+
+    #[step(at_most_once)]
+    pub(super) async fn hand_over(list: Vec<String>) -> StepResult<String> {
+        finish(list.concat())
+    }
+
+    #[pipeline(name = "handing", steps = [hand_over])]
+    pub(super) struct Handing;
+}
+
+#[tokio::test]
+async fn a_call_whose_input_can_not_be_read_was_not_made() {
+    let bench = Bench::new::<of_numbers::Handing>();
+    let id = bench.start::<of_numbers::Handing>(7).await;
+    let other = Orchestrator::builder(bench.repository.clone()).clock(bench.clock.clone());
+    let other = other.pipeline::<of_lists::Handing>().build().unwrap();
+    other.execute_pipelines().await.unwrap();
+    assert!(bench.stored(id).await.run.state.stuck.is_some(), "it is left as it is");
+    assert!(!bench.record(id, 0, 0).await.is_in_doubt());
+    bench.to_the_end().await;
+    assert_eq!((bench.end(id).await.0, bench.bank.only()), (Status::Finished, entry(1, 1, 0, 0)));
+}

@@ -1,10 +1,14 @@
 //! Steps that are called at most once in groups and lists, and where what was done is undone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use prorch::Status;
 use prorch::prelude::*;
-use prorch::repository::{CauseKind, UndoPhase};
+use prorch::repository::{CauseKind, MemoryRepository, UndoPhase};
+use prorch_testkit::spy::{Seen, SpyRepository};
 
-use crate::bank::{Bank, Bench, First, LookUp, Pay, Payment, blind, entry};
+use crate::bank::{Bank, Bench, First, LookUp, Pay, Paying, Payment, blind, entry};
 
 #[pipeline(steps = [[Pay, blind], count])]
 struct Both;
@@ -64,4 +68,30 @@ async fn a_step_in_doubt_is_undone_like_one_that_failed() {
     assert_eq!(bench.bank.only(), entry(1, 1, 0, 0));
     let refused = bench.orchestrator.settle::<PayBack>(id).start_again().await.unwrap_err();
     assert!(refused.to_string().contains("undone; restart it"), "{refused}");
+}
+
+/// Takes a run of its own back, at most once.
+#[step(at_most_once)]
+async fn take_back((_, _): (Payment, Option<String>)) -> StepResult<()> {
+    finish(())
+}
+
+#[pipeline(steps = [run(Paying, undo = take_back)], on_failure = compensate)]
+struct Around;
+
+#[tokio::test]
+async fn a_run_of_its_own_is_started_once_anyhow_and_nothing_is_written_down_for_it() {
+    let intents = Arc::new(AtomicU32::new(0));
+    let count = intents.clone();
+    let spy = SpyRepository::new(MemoryRepository::new(), move |seen| {
+        let Seen::Answered(update, _) = seen else { return };
+        let written = update.records.iter().filter(|write| write.record().is_in_doubt());
+        let parent = written.filter(|write| write.record().name == *"Paying").count();
+        count.fetch_add(u32::try_from(parent).unwrap(), Ordering::SeqCst);
+    });
+    let bench = Bench::on::<Around>(spy);
+    let id = bench.start::<Around>(Payment { first: First::Pays, look_up: LookUp::Tells }).await;
+    bench.to_the_end().await;
+    assert_eq!((bench.end(id).await.0, bench.bank.only().called), (Status::Finished, 1));
+    assert_eq!(intents.load(Ordering::SeqCst), 0);
 }

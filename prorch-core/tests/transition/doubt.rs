@@ -189,6 +189,13 @@ fn what_ends_it_meanwhile_leaves_it_in_doubt_but_for_its_own_word() {
 }
 
 #[test]
+fn only_who_is_asked_starts_again() {
+    let mut stored = after(Before::Intended);
+    assert_eq!(act(&mut stored, &once(), answer(1, Outcome::StartAgain), at(1)), Next::End);
+    assert_eq!(stored.run.state.cause.clone().unwrap().kind, CauseKind::Error);
+}
+
+#[test]
 fn a_retry_asks_again_and_a_verdict_settles() {
     let failed = after(Before::Failed);
     let mut stored = failed.clone();
