@@ -126,7 +126,7 @@ impl<'c> Claims<'c> {
         let taken = match gates.admit(&wants, request.now)? {
             Ok(taken) => taken,
             Err(blocked) => {
-                gates.park(place, stored.run, blocked)?;
+                gates.park(place, stored.run, blocked, &wants)?;
                 return Ok(Taken::Waits);
             }
         };
@@ -138,7 +138,7 @@ impl<'c> Claims<'c> {
         taken.into_iter().for_each(|key| stored.run.permits.take(key));
         self.write(place, &stored.run, lease)?;
         gates.settle(place, &before, &stored.run.permits, &stored.run.permits)?;
-        gates.widen(&stored.run.permits)?;
+        gates.widen(&wants)?;
         Ok(Taken::Claimed(Box::new(Claim { stored })))
     }
 

@@ -124,20 +124,25 @@ impl<'c> Gates<'c> {
     }
 
     /// Writes that the run, which is due, waits for a limit.
-    pub(crate) fn park(&mut self, place: i64, mut run: Run, blocked: Blocked) -> Result<(), Fault> {
+    pub(crate) fn park(
+        &mut self,
+        place: i64,
+        mut run: Run,
+        blocked: Blocked,
+        wants: &Wants,
+    ) -> Result<(), Fault> {
         let (before, was_held) = (run.permits.clone(), run.lease.is_some());
         run.park(blocked);
         if was_held {
             self.end_lease.execute(params![place, run.epoch.0.cast_signed(), run.state.crashes])?;
         }
         self.settle(place, &before, &before, &run.permits)?;
-        self.widen(&run.permits)
+        self.widen(wants)
     }
 
     /// After a claim, which may have said that there is more room than there was.
-    pub(crate) fn widen(&mut self, permits: &Permits) -> Result<(), Fault> {
-        permits.held().try_for_each(|key| self.hand_over(key))?;
-        permits.blocked.iter().try_for_each(|blocked| self.hand_over(&blocked.by))
+    pub(crate) fn widen(&mut self, wants: &Wants) -> Result<(), Fault> {
+        wants.caps.iter().try_for_each(|want| self.hand_over(&want.key))
     }
 
     /// Gives what is free of a limit to those that wait for it.

@@ -1,7 +1,7 @@
 //! Updates: what `Update::apply` in core says, in SQL.
 
 use prorch_core::repository::{
-    Answer, Guard, Hold, Locator, RecordWrite, Removal, RunState, StoredRun, Timestamp, Update,
+    Answer, Guard, Hold, Locator, RecordWrite, Removal, RunState, StoredRun, Timestamp, Update, Wants,
 };
 use rusqlite::{Connection, Statement, params};
 
@@ -69,14 +69,16 @@ impl<'c> Updates<'c> {
         if let Some(removal) = update.removal {
             return self.remove(&found, removal);
         }
-        let is_claim = update.is_claim();
-        let (mut hot, mut counted) = (found.clone(), found.permits.clone());
+        let (mut hot, mut counted, mut wants) = (found.clone(), found.permits.clone(), Wants::default());
         if update.guard != Guard::Post {
             if !self.write_definition(definitions, hot.place, update)? {
                 return Ok(Answer::Rejected(Update::OTHER_PIPELINE.into()));
             }
-            if is_claim && !self.admit(definitions, gates, &mut hot, update)? {
-                return Ok(Answer::Full);
+            if update.is_claim() {
+                let Some(admitted) = self.admit(definitions, gates, &mut hot, update)? else {
+                    return Ok(Answer::Full);
+                };
+                wants = admitted;
             }
             counted.clone_from(&hot.permits);
             self.write_parts(&mut hot, update)?;
@@ -91,9 +93,7 @@ impl<'c> Updates<'c> {
             _ => {}
         }
         gates.settle(hot.place, &found.permits, &counted, &hot.permits)?;
-        if is_claim {
-            gates.widen(&hot.permits)?;
-        }
+        gates.widen(&wants)?;
         for new in update.starts.iter().filter(|_| update.guard != Guard::Post) {
             self.inserts.insert(definitions, new)?;
         }
@@ -109,28 +109,30 @@ impl<'c> Updates<'c> {
         Ok(answer)
     }
 
-    /// Whether the limits let a claim through, of which `hot` then says what is taken; if not, the run waits.
+    /// What the limits let a claim have, of which `hot` then says what is taken; none when the run waits.
     fn admit(
         &mut self,
         definitions: &mut Definitions<'_>,
         gates: &mut Gates<'_>,
         hot: &mut Hot,
         update: &Update,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<Wants>, Fault> {
         if update.limits.is_none() && hot.permits.is_empty() {
-            return Ok(true);
+            return Ok(Some(Wants::default()));
         }
-        let Some((locator, run)) = self.reads.at(definitions, hot.place)? else { return Ok(true) };
+        let Some((locator, run)) = self.reads.at(definitions, hot.place)? else {
+            return Ok(Some(Wants::default()));
+        };
         let stored = self.reads.work(StoredRun::bare(run, locator))?;
-        let limits = update.limits.as_deref().cloned().unwrap_or_default();
-        match gates.admit(&limits.wants(&stored), update.at)? {
+        let wants = update.limits.as_deref().cloned().unwrap_or_default().wants(&stored);
+        match gates.admit(&wants, update.at)? {
             Ok(taken) => taken.into_iter().for_each(|key| hot.permits.take(key)),
             Err(blocked) => {
-                gates.park(hot.place, stored.run, blocked)?;
-                return Ok(false);
+                gates.park(hot.place, stored.run, blocked, &wants)?;
+                return Ok(None);
             }
         }
-        Ok(true)
+        Ok(Some(wants))
     }
 
     /// Writes what hangs on the run, and says in `hot` what becomes of its row.

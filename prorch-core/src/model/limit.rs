@@ -240,8 +240,8 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// What this run needs to be claimed under these limits. One that no worker ever held, that brings no
-    /// records, and that a cancel waits for, is claimed only to be ended, and needs nothing.
+    /// What this run needs to be claimed under these limits. One that no worker ever held, that took
+    /// over nothing, and that a cancel waits for, is claimed only to be ended, and needs nothing.
     #[must_use]
     pub fn wants(&self, stored: &StoredRun) -> Wants {
         let run = &stored.run;
@@ -251,7 +251,7 @@ impl Limits {
         }
         let is_cancel = |mail: &Mail| matches!(mail, Mail::Cancel { .. });
         if run.status() == Status::Created
-            && stored.records.is_empty()
+            && run.origin.is_none()
             && stored.untaken().any(|message| is_cancel(&message.mail))
         {
             return Wants::default();

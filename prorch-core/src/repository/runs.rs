@@ -6,7 +6,7 @@ use super::gates::Gates;
 use super::{
     Answer, Compensation, Definition, Filter, Guard, Kin, LimitKind, MAX_NAME_BYTES, Mail, NewRun, Page,
     Part, Permits, RecordWrite, Run, RunId, Saved, Status, StepRecord, StoreError, StoreErrorKind, StoredRun,
-    Text, Update,
+    Text, Update, Wants,
 };
 
 /// A map of runs that does what a [`Repository`](super::Repository) must, as a value: what the in-memory store is made
@@ -119,9 +119,11 @@ impl Runs {
         }
         let Some(stored) = self.by_id.get_mut(&update.run) else { return Answer::Closed };
         let (ended_at, mut before) = (stored.run.state.ended_at, stored.run.permits.clone());
-        let is_claim = update.is_claim();
-        let answer =
-            if is_claim { claim(&mut self.gates, stored, &mut before, update) } else { update.apply(stored) };
+        let (answer, wants) = if update.is_claim() {
+            claim(&mut self.gates, stored, &mut before, update)
+        } else {
+            (update.apply(stored), Wants::default())
+        };
         if answer == Answer::Removed {
             self.remove(update.run);
             return answer;
@@ -137,11 +139,8 @@ impl Runs {
             self.gates.free(key);
             self.hand_over(key);
         }
-        if is_claim {
-            // It may have said that there is more room than there was.
-            after.held().for_each(|key| self.hand_over(key));
-            after.blocked.iter().for_each(|blocked| self.hand_over(&blocked.by));
-        }
+        // A claim may have said that there is more room than there was.
+        wants.caps.iter().for_each(|want| self.hand_over(&want.key));
         if matches!(answer, Answer::Applied { .. }) {
             self.start(update);
             self.send(update);
@@ -223,13 +222,18 @@ impl From<Runs> for Stored {
     }
 }
 
-/// A claim, if the limits let it; else the run waits. What it counts under is noted.
-fn claim(gates: &mut Gates, stored: &mut StoredRun, counted: &mut Permits, update: &Update) -> Answer {
+/// A claim, if the limits let it; else the run waits. What it counts under is noted. Also says what it wanted.
+fn claim(
+    gates: &mut Gates,
+    stored: &mut StoredRun,
+    counted: &mut Permits,
+    update: &Update,
+) -> (Answer, Wants) {
     if let Some(refusal) = update.refusal(stored) {
-        return refusal;
+        return (refusal, Wants::default());
     }
-    let limits = update.limits.as_deref().cloned().unwrap_or_default();
-    match gates.admit(&limits.wants(stored), update.at) {
+    let wants = update.limits.as_deref().cloned().unwrap_or_default().wants(stored);
+    let answer = match gates.admit(&wants, update.at) {
         Ok(taken) => {
             taken.into_iter().for_each(|key| counted.take(key));
             stored.run.permits = counted.clone();
@@ -239,7 +243,8 @@ fn claim(gates: &mut Gates, stored: &mut StoredRun, counted: &mut Permits, updat
             stored.run.park(blocked);
             Answer::Full
         }
-    }
+    };
+    (answer, wants)
 }
 
 /// Whether every store can take what `update` wants to write, or why not.
