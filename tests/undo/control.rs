@@ -5,7 +5,7 @@ use std::time::Duration;
 use prorch::prelude::*;
 use prorch::repository::{CauseKind, MemoryRepository, Part, Position, Repository, StoredRun, UndoPhase};
 use prorch::testing::{ManualClock, call};
-use prorch::{Error, NoRestart, RunId, Status, Told};
+use prorch::{BatchContext, Error, NoRestart, RunId, Status, Told, Waiting};
 
 use crate::world::{World, undone};
 
@@ -183,6 +183,37 @@ async fn a_run_waits_for_the_end_of_those_that_it_started_before_it_is_undone() 
     assert_eq!(bench.times("Supper/undo"), 1);
     let effects = bench.world.with(|effects| effects.undone.clone());
     assert_eq!(effects, ["Reserve/undo", "Supper/undo"]);
+}
+
+#[pipeline(steps = [Supper])]
+struct Dinner;
+
+/// Is asked about many, and about nothing alone.
+#[step]
+struct TakeBack;
+
+impl Step for TakeBack {
+    type Input = (u32, Option<u32>);
+    type Output = ();
+
+    async fn on_continue_many(waiting: &mut [Waiting<'_, Self>], _: &BatchContext) -> Result<(), StepError> {
+        waiting.iter_mut().for_each(|one| one.settle(finish(())));
+        Ok(())
+    }
+}
+
+#[pipeline(steps = [run(Dinner, undo = TakeBack), Wait], on_cancel = compensate)]
+struct DinnerOut;
+
+#[tokio::test]
+async fn a_run_is_taken_back_by_a_step_that_is_only_asked_about_many() {
+    let bench = Bench::new::<DinnerOut>(MemoryRepository::new());
+    let id = bench.start::<DinnerOut>().await;
+    bench.pass().await;
+    bench.pass().await;
+    bench.orchestrator.cancel(id, "it rains").await.unwrap();
+    bench.pass().await;
+    assert_eq!(bench.phase(id).await, (Status::Cancelled, Some(UndoPhase::Undone)));
 }
 
 /// Can't be undone before somebody has paid the fine.
